@@ -1,0 +1,3 @@
+"""Hardware-in-the-loop TLS/MQTT conformance harness for device firmware."""
+
+SCHEMA = 1
