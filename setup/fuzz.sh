@@ -1,0 +1,40 @@
+#!/bin/sh
+# Every libFuzzer target for SECONDS, as many at once as there are processors. New inputs go to build/fuzz/found/<name>,
+# crashes to build/fuzz/crash/<name>. Prints executions and CPU time of each; exit 1 when one crashed.
+set -eu
+cd "$(dirname "$0")/.."
+seconds=${1:-60}
+[ -e build/fuzz/build.ninja ] ||
+    CC=clang cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHIL_FUZZ=ON >/dev/null
+ninja -C build/fuzz --quiet
+
+run_one() {
+    binary=$1
+    name=$(basename "$binary" | sed 's/^fuzz[-_]//')
+    corpus=$(find harness firmware_shims -type d -path "*/fuzz/corpus/$name" | head -n 1)
+    mkdir -p "build/fuzz/found/$name" "build/fuzz/crash/$name"
+    log=build/fuzz/$name.log
+    if "$binary" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="build/fuzz/crash/$name/" "build/fuzz/found/$name" ${corpus:+"$corpus"} >"$log" 2>&1; then
+        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        printf '  %-12s %10s executions in %ss\n' "$name" "$runs" "$seconds"
+    else
+        tail -n 30 "$log"
+        printf '  %-12s CRASHED: build/fuzz/crash/%s, log %s\n' "$name" "$name" "$log"
+        return 1
+    fi
+}
+
+status=0
+pids=""
+for binary in build/fuzz/bin/fuzz[-_]*; do
+    [ -x "$binary" ] || continue
+    run_one "$binary" &
+    pids="$pids $!"
+    if [ "$(echo "$pids" | wc -w)" -ge "$(nproc)" ]; then
+        for pid in $pids; do wait "$pid" || status=1; done
+        pids=""
+    fi
+done
+for pid in $pids; do wait "$pid" || status=1; done
+exit $status

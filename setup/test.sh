@@ -1,0 +1,29 @@
+#!/bin/sh
+# `make test`: fast checks first, then C under ASan + UBSan, fuzzing (a bounded time a target), then pytest, whose closing
+# line is the last one. HIL_FUZZ_SECONDS shortens or (0) leaves out the fuzzing.
+set -eu
+cd "$(dirname "$0")/.."
+started=$(date +%s)
+step() { printf '== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
+
+step "formatting, types"
+.venv/bin/ruff check -q .
+.venv/bin/mypy
+git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run --Werror
+
+step "C unit tests under ASan + UBSan"
+[ -e build/asan/build.ninja ] || cmake -S . -B build/asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DHIL_SANITIZE=ON >/dev/null
+ninja -C build/asan --quiet
+ctest --test-dir build/asan --output-on-failure --timeout 120 -Q || {
+    ctest --test-dir build/asan --output-on-failure --rerun-failed --timeout 120
+    exit 1
+}
+
+seconds=${HIL_FUZZ_SECONDS:-60}
+if [ "$seconds" -gt 0 ]; then
+    step "fuzzing, ${seconds}s a target"
+    setup/fuzz.sh "$seconds"
+fi
+
+step "pytest"
+exec .venv/bin/pytest -n "${HIL_TEST_WORKERS:-2}" --dist loadgroup --durations=10 tests
