@@ -35,11 +35,13 @@ def sha256(path: Path) -> str:
 
 
 def tree_sha256(root: Path, parts: list[str]) -> str:
-    """Hash over (relative name, content hash) of every .c and .h below `parts`, in name order."""
+    """Hash over (relative name, content hash) of every .c and .h below `parts`, in name order; line ends made alike,
+    because Debian's tarball of lwIP has CRLF where the project's own has LF."""
     files = sorted(p for part in parts for p in (root / part).rglob("*.[ch]"))
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.relative_to(root)} {sha256(path)}\n".encode())
+        content = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+        digest.update(f"{path.relative_to(root)} {content}\n".encode())
     return digest.hexdigest()
 
 
