@@ -121,6 +121,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     id: str  # scenario id with its permutation: "T12-03[r12-chacha]"
     target: str
     profile: str
+    title: str = ""
+    clause: str = ""
+    level: str = ""
     verdict: VerdictName
     why: str
     causes: tuple[Cause, ...] = ()
@@ -129,3 +132,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run.json` holds. Times are ISO-8601 UTC; `totals` counts verdicts by name."""
+
+    schema: int = 1
+    started: str
+    finished: str
+    targets: tuple[str, ...]
+    git: str
+    totals: dict[str, int]
+    images: dict[str, Image] = {}
+    verdicts: tuple[Verdict, ...] = ()
