@@ -115,6 +115,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+class SetDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """One dimension of ClientHello against profile, in names for people. `common` empty is why nothing was agreed."""
+
+    dimension: Literal["versions", "suites", "groups", "signature_algorithms"]
+    offered: tuple[str, ...]
+    accepted: tuple[str, ...]
+    common: tuple[str, ...]
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one scenario on one target. `why` is one sentence for a person."""
 
@@ -129,6 +138,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...] = ()
     alerts: tuple[Alert, ...] = ()
     expected_alerts: tuple[int, ...] = ()
+    differences: tuple[SetDifference, ...] = ()  # ClientHello against profile, when a ClientHello was seen
     attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
