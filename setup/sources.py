@@ -132,8 +132,8 @@ def unpack_debian(pin: dict[str, Any], downloads: Path, target: Path) -> str:
             return f"{name}: SHA-256 is not the pinned one"
     if len(present) == len(pin["files"]):
         dsc = downloads / f"{pin['package']}_{pin['version']}.dsc"
-        result = subprocess.run(["dpkg-source", "--no-check", "--no-copy", "-x", str(dsc), str(target)], capture_output=True,
-                                text=True, timeout=120, check=False)  # fmt: skip
+        command = ["dpkg-source", "--no-check", "--no-copy", "-x", str(dsc), str(target)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         return "" if result.returncode == 0 else f"dpkg-source: {last_line(result.stderr)}"
     print(f"sources: {pin['package']} {pin['version']} is no longer offered; using its upstream tarball unpatched")
     unpack_tar(present[original], target)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -92,7 +92,7 @@ def _sealed(event: Mapping[str, Any]) -> str:
     return f"sealed record, {event.get('len', 0)} bytes{guess}"
 
 
-_DESCRIBE = {
+_DESCRIBE: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "client_hello": _client_hello,
     "server_hello": _server_hello,
     "certificate": _certificate,

@@ -79,19 +79,14 @@ def render(summary: RunSummary) -> bytes:
         "errors": sum(v.verdict == "lab" for v in verdicts),
         "skipped": sum(v.verdict in ("skip", "known") for v in verdicts),
     }
-    suite = ET.Element(
-        "testsuite",
-        name="hil",
-        timestamp=summary.started,
-        time=f"{sum(v.seconds for v in verdicts):.3f}",
-        **{name: str(n) for name, n in counts.items()},
-    )
+    attributes = {"name": "hil", "timestamp": summary.started, "time": f"{sum(v.seconds for v in verdicts):.3f}"}
+    suite = ET.Element("testsuite", attributes | {name: str(n) for name, n in counts.items()})
     for verdict in verdicts:
         _testcase(verdict, suite)
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def write(summary: RunSummary, out: Path) -> None:

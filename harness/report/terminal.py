@@ -1,4 +1,4 @@
-"""What a person sees in the terminal. Device text is stripped of control characters; colour is the caller's decision."""
+"""What a person sees in the terminal. Device text loses its control characters; colour is the caller's decision."""
 
 from __future__ import annotations
 
