@@ -1,0 +1,20 @@
+/* QEMU `mps2-an386`: Cortex-M4 with FPU. */
+#ifndef HIL_BOARD_CONFIG_H
+#define HIL_BOARD_CONFIG_H
+
+#define HIL_BOARD_NAME    "qemu-m4"
+#define HIL_CLOCK_HZ      25000000u
+#define HIL_UART0_BASE    0x40004000u
+#define HIL_UART0_RX_IRQ  0
+#define HIL_TIMER0_BASE   0x40000000u
+#define HIL_WATCHDOG_BASE 0x40008000u
+#define HIL_LAN9118_BASE  0x40200000u
+#define HIL_LAN9118_IRQ   13
+
+/* QEMU's user network. */
+#define HIL_IP_ADDRESS "10.0.2.15"
+#define HIL_IP_NETMASK "255.255.255.0"
+#define HIL_IP_GATEWAY "10.0.2.2"
+#define HIL_IP_DNS     "10.0.2.3"
+
+#endif

@@ -1,0 +1,10 @@
+/* Hooks lwIP calls; implemented in net/lwip.c. */
+#ifndef HIL_LWIP_HOOKS_H
+#define HIL_LWIP_HOOKS_H
+
+#include "lwip/ip_addr.h"
+
+u32_t hil_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port);
+#define LWIP_HOOK_TCP_ISN hil_lwip_isn
+
+#endif

@@ -1,0 +1,494 @@
+/* hil/net.h over lwIP's raw TCP API, without an operating system.
+ *
+ * lwIP's callbacks run only inside hil_net_poll(), which every wait here reaches through hil_board_idle().
+ * Received pbufs are kept as they are and copied once, into the caller's buffer; the window opens again when
+ * the caller has them.
+ */
+#include "hil/net.h"
+
+#include <string.h>
+
+#include "hil/board.h"
+#include "lwip/dhcp.h"
+#include "lwip/dns.h"
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/ip4_addr.h"
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+#include "lwip/timeouts.h"
+#include "net/port.h"
+#ifndef HIL_NET_DHCP
+#include "board_config.h"
+#endif
+
+#define WAIT_SLICE_MS  250u  /* the longest sleep inside a wait */
+#define CLOSE_BOUND_MS 1000u /* for our FIN to be acknowledged */
+#define PORT_FIRST     49152u
+#define PORT_COUNT     16384u
+#define PORT_TRIES     8
+
+enum resolve { RESOLVE_IDLE, RESOLVE_WAIT, RESOLVE_DONE, RESOLVE_FAILED };
+
+static struct netif interface;
+static bool started;
+
+static struct {
+    struct tcp_pcb *pcb;   /* NULL once lwIP freed it */
+    struct pbuf *received; /* chain of what the caller has not read */
+    bool connected;
+    bool fin;    /* the peer will send no more */
+    bool failed; /* lwIP gave the connection up: `error` says why */
+    err_t error;
+} tcp;
+
+static struct {
+    enum resolve state;
+    uint32_t turn; /* an answer to an earlier question is not for us */
+    ip_addr_t address;
+} dns;
+
+static int detail;
+static uint32_t random_state;
+
+/* ---- randomness: port numbers, sequence numbers, DNS and DHCP identifiers ---- */
+
+static uint32_t mix(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x7FEB352Du;
+    x ^= x >> 15;
+    x *= 0x846CA68Bu;
+    return x ^ (x >> 16);
+}
+
+uint32_t hil_lwip_rand(void) {
+    uint32_t fresh;
+    if (hil_board_entropy(&fresh, sizeof fresh) != 0) {
+        fresh = hil_board_jitter();
+    }
+    random_state = mix(random_state + 0x9E3779B9u) ^ fresh;
+    return random_state;
+}
+
+/* RFC 6528: a clock of 4 us plus a keyed function of the connection. */
+u32_t hil_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port) {
+    static uint32_t key;
+    if (key == 0) {
+        key = hil_lwip_rand() | 1u;
+    }
+    uint32_t hash = mix(key ^ ip4_addr_get_u32(ip_2_ip4(local)));
+    hash = mix(hash ^ ip4_addr_get_u32(ip_2_ip4(remote)));
+    hash = mix(hash ^ ((uint32_t)local_port << 16 | remote_port));
+    return hash + hil_board_ms() * 250u;
+}
+
+/* ---- lwIP's needs ---- */
+
+u32_t sys_now(void) {
+    return hil_board_ms();
+}
+
+_Noreturn void hil_lwip_assert(const char *message) {
+    (void)message; /* the program counter tells more */
+    hil_board_hardfault();
+}
+
+static err_t link_output(struct netif *netif, struct pbuf *frame) {
+    (void)netif;
+    return hil_eth_output(frame) == 0 ? ERR_OK : ERR_IF;
+}
+
+static err_t interface_init(struct netif *netif) {
+    netif->name[0] = 'e';
+    netif->name[1] = '0';
+    netif->mtu = 1500;
+    netif->hwaddr_len = ETH_HWADDR_LEN;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    netif->output = etharp_output;
+    netif->linkoutput = link_output;
+    return hil_eth_start(netif->hwaddr) == 0 ? ERR_OK : ERR_IF;
+}
+
+bool hil_net_wants_poll(void) {
+    return started && hil_eth_pending();
+}
+
+uint32_t hil_net_poll(void) {
+    if (!started) {
+        return UINT32_MAX;
+    }
+    struct pbuf *frame;
+    while ((frame = hil_eth_input()) != NULL) {
+        if (interface.input(frame, &interface) != ERR_OK) {
+            (void)pbuf_free(frame);
+        }
+    }
+    if (hil_eth_link() != (netif_is_link_up(&interface) != 0)) {
+        if (hil_eth_link()) {
+            netif_set_link_up(&interface);
+        } else {
+            netif_set_link_down(&interface);
+        }
+    }
+    sys_check_timeouts();
+    return sys_timeouts_sleeptime();
+}
+
+/* ---- waiting ---- */
+
+struct deadline {
+    uint32_t start;
+    uint32_t bound;
+};
+
+static struct deadline deadline_in(uint32_t ms) {
+    return (struct deadline){.start = hil_board_ms(), .bound = ms};
+}
+
+/* Lets the network run for a while; false when the time is over. */
+static bool wait(const struct deadline *deadline) {
+    hil_board_watchdog_kick();
+    uint32_t passed = hil_board_ms() - deadline->start;
+    if (passed >= deadline->bound) {
+        return false;
+    }
+    uint32_t left = deadline->bound - passed;
+    hil_board_idle(left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS);
+    return true;
+}
+
+static int fail(int code, int why) {
+    detail = why;
+    return code;
+}
+
+/* ---- the interface ---- */
+
+static int start(void) {
+    lwip_init();
+#ifdef HIL_NET_DHCP
+    if (netif_add(&interface, NULL, NULL, NULL, NULL, interface_init, netif_input) == NULL) {
+        return -1;
+    }
+#else
+    ip4_addr_t address, netmask, gateway;
+    ip_addr_t server;
+    if (!ip4addr_aton(HIL_IP_ADDRESS, &address) || !ip4addr_aton(HIL_IP_NETMASK, &netmask) ||
+        !ip4addr_aton(HIL_IP_GATEWAY, &gateway) || !ipaddr_aton(HIL_IP_DNS, &server) ||
+        netif_add(&interface, &address, &netmask, &gateway, NULL, interface_init, netif_input) == NULL) {
+        return -1;
+    }
+    dns_setserver(0, &server);
+#endif
+    netif_set_default(&interface);
+    netif_set_up(&interface);
+    started = true;
+    (void)hil_net_poll();
+#ifdef HIL_NET_DHCP
+    if (dhcp_start(&interface) != ERR_OK) {
+        return -1;
+    }
+#endif
+    return 0;
+}
+
+static bool ready(void) {
+    return netif_is_link_up(&interface) && !ip4_addr_isany_val(*netif_ip4_addr(&interface));
+}
+
+int hil_net_up(uint32_t timeout_ms) {
+    if (!started && start() != 0) {
+        return fail(HIL_NET_LINK, ERR_IF);
+    }
+    struct deadline deadline = deadline_in(timeout_ms);
+    (void)hil_net_poll();
+    while (!ready()) {
+        if (!wait(&deadline)) {
+            return fail(HIL_NET_LINK, ERR_IF);
+        }
+    }
+    return HIL_NET_OK;
+}
+
+const char *hil_net_address(void) {
+    static char text[IP4ADDR_STRLEN_MAX];
+    if (!started || !ready()) {
+        return "";
+    }
+    return ip4addr_ntoa_r(netif_ip4_addr(&interface), text, sizeof text);
+}
+
+/* ---- names ---- */
+
+static void on_name(const char *name, const ip_addr_t *address, void *turn) {
+    (void)name;
+    if ((uint32_t)(uintptr_t)turn != dns.turn || dns.state != RESOLVE_WAIT) {
+        return;
+    }
+    if (address == NULL) {
+        dns.state = RESOLVE_FAILED;
+        return;
+    }
+    dns.address = *address;
+    dns.state = RESOLVE_DONE;
+}
+
+static int resolve(const char *host, ip_addr_t *address, const struct deadline *deadline) {
+    dns.turn++;
+    dns.state = RESOLVE_WAIT;
+    err_t error = dns_gethostbyname(host, address, on_name, (void *)(uintptr_t)dns.turn);
+    if (error == ERR_OK) {
+        dns.state = RESOLVE_IDLE;
+        return HIL_NET_OK;
+    }
+    if (error != ERR_INPROGRESS) {
+        dns.state = RESOLVE_IDLE;
+        return fail(HIL_NET_NAME, error);
+    }
+    while (dns.state == RESOLVE_WAIT) {
+        if (!wait(deadline)) {
+            dns.state = RESOLVE_IDLE;
+            return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
+        }
+    }
+    bool found = dns.state == RESOLVE_DONE;
+    dns.state = RESOLVE_IDLE;
+    *address = dns.address;
+    return found ? HIL_NET_OK : fail(HIL_NET_NAME, ERR_VAL);
+}
+
+/* ---- TCP ---- */
+
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t error) {
+    (void)arg;
+    (void)pcb;
+    (void)error; /* always ERR_OK, by lwIP's documentation */
+    tcp.connected = true;
+    return ERR_OK;
+}
+
+static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    (void)arg;
+    (void)pcb;
+    (void)error;
+    if (data == NULL) {
+        tcp.fin = true;
+    } else if (tcp.received == NULL) {
+        tcp.received = data;
+    } else {
+        pbuf_cat(tcp.received, data);
+    }
+    return ERR_OK;
+}
+
+/* lwIP has freed the pcb already. */
+static void on_error(void *arg, err_t error) {
+    (void)arg;
+    tcp.pcb = NULL;
+    tcp.failed = true;
+    tcp.error = error;
+}
+
+static void forget(void) {
+    if (tcp.received != NULL) {
+        (void)pbuf_free(tcp.received);
+    }
+    memset(&tcp, 0, sizeof tcp);
+}
+
+/* Takes the callbacks off, so that nothing of the old connection reaches the next one. */
+static struct tcp_pcb *detach(void) {
+    struct tcp_pcb *pcb = tcp.pcb;
+    if (pcb != NULL) {
+        tcp_arg(pcb, NULL);
+        tcp_recv(pcb, NULL);
+        tcp_err(pcb, NULL);
+    }
+    tcp.pcb = NULL;
+    return pcb;
+}
+
+static int failure(void) {
+    switch (tcp.error) {
+    case ERR_RST:
+        return fail(HIL_NET_RESET, ERR_RST);
+    case ERR_ABRT: /* retransmitted until lwIP gave up */
+        return fail(HIL_NET_TIMEOUT, ERR_ABRT);
+    default:
+        return fail(HIL_NET_ERROR, tcp.error);
+    }
+}
+
+static err_t bind_ephemeral(struct tcp_pcb *pcb) {
+    err_t error = ERR_USE;
+    for (int i = 0; i < PORT_TRIES && error == ERR_USE; i++) {
+        error = tcp_bind(pcb, IP_ADDR_ANY, (u16_t)(PORT_FIRST + hil_lwip_rand() % PORT_COUNT));
+    }
+    return error;
+}
+
+static int open_connection(const ip_addr_t *address, uint16_t port) {
+    struct tcp_pcb *pcb = tcp_new();
+    if (pcb == NULL) {
+        return fail(HIL_NET_ERROR, ERR_MEM);
+    }
+    tcp.pcb = pcb;
+    tcp_recv(pcb, on_received);
+    tcp_err(pcb, on_error);
+    tcp_nagle_disable(pcb);
+    err_t error = bind_ephemeral(pcb);
+    if (error == ERR_OK) {
+        error = tcp_connect(pcb, address, port, on_connected);
+    }
+    if (error != ERR_OK) {
+        tcp_abort(detach());
+        return fail(HIL_NET_ERROR, error);
+    }
+    return HIL_NET_OK;
+}
+
+int hil_net_connect(const char *host, const char *address, uint16_t port, uint32_t timeout_ms) {
+    struct deadline deadline = deadline_in(timeout_ms);
+    hil_net_close(1); /* at most one connection */
+    if (!started) {
+        return fail(HIL_NET_LINK, ERR_IF);
+    }
+    (void)hil_net_poll();
+    if (!ready()) {
+        return fail(HIL_NET_LINK, ERR_IF);
+    }
+    ip_addr_t peer;
+    if (address != NULL && address[0] != '\0') {
+        if (!ipaddr_aton(address, &peer)) {
+            return fail(HIL_NET_NAME, ERR_VAL);
+        }
+    } else {
+        int rc = host == NULL ? fail(HIL_NET_NAME, ERR_ARG) : resolve(host, &peer, &deadline);
+        if (rc != HIL_NET_OK) {
+            return rc;
+        }
+    }
+    int rc = open_connection(&peer, port);
+    if (rc != HIL_NET_OK) {
+        return rc;
+    }
+    while (!tcp.connected && !tcp.failed) {
+        if (!wait(&deadline)) {
+            hil_net_close(1);
+            return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
+        }
+    }
+    if (tcp.failed) {
+        rc = failure();
+        forget();
+        return rc == HIL_NET_RESET ? HIL_NET_REFUSED : rc;
+    }
+    return HIL_NET_OK;
+}
+
+int hil_net_send(const void *data, size_t len, uint32_t timeout_ms) {
+    struct deadline deadline = deadline_in(timeout_ms);
+    const uint8_t *next = data;
+    size_t left = len;
+    while (left > 0) {
+        if (tcp.pcb == NULL) {
+            return tcp.failed ? failure() : fail(HIL_NET_ERROR, ERR_CONN);
+        }
+        size_t room = tcp_sndbuf(tcp.pcb);
+        size_t part = left < room ? left : room;
+        err_t error = part > 0 ? tcp_write(tcp.pcb, next, (u16_t)part, TCP_WRITE_FLAG_COPY) : ERR_MEM;
+        if (error == ERR_OK) {
+            next += part;
+            left -= part;
+            (void)tcp_output(tcp.pcb);
+            continue;
+        }
+        if (error != ERR_MEM) {
+            return fail(HIL_NET_ERROR, error);
+        }
+        (void)tcp_output(tcp.pcb);
+        if (!wait(&deadline)) {
+            return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
+        }
+    }
+    return (int)len;
+}
+
+/* Copies what fits and gives back the pbufs that are used up. */
+static int take(void *out, size_t cap) {
+    uint16_t part = tcp.received->tot_len;
+    if (part > cap) {
+        part = (uint16_t)cap;
+    }
+    (void)pbuf_copy_partial(tcp.received, out, part, 0);
+    tcp.received = pbuf_free_header(tcp.received, part);
+    if (tcp.pcb != NULL) {
+        tcp_recved(tcp.pcb, part);
+    }
+    return part;
+}
+
+int hil_net_recv(void *data, size_t cap, uint32_t timeout_ms) {
+    struct deadline deadline = deadline_in(timeout_ms);
+    if (cap == 0) {
+        return fail(HIL_NET_ERROR, ERR_ARG);
+    }
+    (void)hil_net_poll();
+    /* What came before a FIN or RST is still read: it may be the alert that explains it. */
+    while (tcp.received == NULL) {
+        if (tcp.failed) {
+            return failure();
+        }
+        if (tcp.fin) {
+            return fail(HIL_NET_CLOSED, ERR_CLSD);
+        }
+        if (tcp.pcb == NULL) {
+            return fail(HIL_NET_ERROR, ERR_CONN);
+        }
+        if (!wait(&deadline)) {
+            return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
+        }
+    }
+    return take(data, cap);
+}
+
+int hil_net_readable(void) {
+    if (tcp.received == NULL) {
+        (void)hil_net_poll();
+    }
+    return tcp.received != NULL;
+}
+
+/* True while lwIP still has something to say on the connection; TIME_WAIT needs nobody. */
+static bool closing(const struct tcp_pcb *pcb) {
+    for (const struct tcp_pcb *at = tcp_active_pcbs; at != NULL; at = at->next) {
+        if (at == pcb) {
+            return at->state == FIN_WAIT_1 || at->state == CLOSING || at->state == LAST_ACK;
+        }
+    }
+    return false;
+}
+
+void hil_net_close(int abort) {
+    struct tcp_pcb *pcb = detach();
+    forget();
+    if (pcb == NULL) {
+        return;
+    }
+    if (abort != 0 || tcp_close(pcb) != ERR_OK) {
+        tcp_abort(pcb);
+        return;
+    }
+    struct deadline deadline = deadline_in(CLOSE_BOUND_MS);
+    while (closing(pcb)) {
+        if (!wait(&deadline)) {
+            tcp_abort(pcb);
+            return;
+        }
+    }
+}
+
+int hil_net_detail(void) {
+    return detail;
+}

@@ -1,0 +1,41 @@
+/* lwIP for one TLS client connection at a time: IPv4, raw API, no operating system. */
+#ifndef HIL_LWIPOPTS_H
+#define HIL_LWIPOPTS_H
+
+#define NO_SYS                   1
+#define SYS_LIGHTWEIGHT_PROT     0
+#define LWIP_NETCONN             0
+#define LWIP_SOCKET              0
+#define LWIP_IPV6                0
+#define LWIP_RAW                 0
+#define LWIP_STATS               0
+#define LWIP_DHCP                1
+#define LWIP_DHCP_DOES_ACD_CHECK 0
+#define DHCP_DOES_ARP_CHECK      0
+#define LWIP_DNS                 1
+#define LWIP_NETIF_LINK_CALLBACK 0
+#define LWIP_SINGLE_NETIF        1
+#define IP_REASSEMBLY            0
+#define IP_FRAG                  0
+
+#define MEM_ALIGNMENT           4
+#define MEM_SIZE                (24 * 1024)
+#define MEMP_NUM_TCP_PCB        6 /* the connection, and those of before that wait out TIME_WAIT */
+#define MEMP_NUM_TCP_PCB_LISTEN 1
+#define MEMP_NUM_TCP_SEG        24
+#define MEMP_NUM_UDP_PCB        4
+#define PBUF_POOL_SIZE          20
+#define PBUF_POOL_BUFSIZE       1536 /* a frame is never split */
+
+/* The window stays below the 10,560 bytes of the LAN9118's receive FIFO, or frames are dropped silently. */
+#define TCP_MSS             1460
+#define TCP_WND             (6 * TCP_MSS)
+#define TCP_SND_BUF         (6 * TCP_MSS)
+#define TCP_SND_QUEUELEN    20
+#define TCP_QUEUE_OOSEQ     1
+#define LWIP_TCP_KEEPALIVE  0
+#define LWIP_TCP_TIMESTAMPS 0
+
+#define LWIP_HOOK_FILENAME "hooks.h"
+
+#endif
