@@ -1,0 +1,1 @@
+"""Registries of TLS code points: suites, groups, signature schemes, extensions, alerts."""
