@@ -119,7 +119,9 @@ uint32_t hil_net_poll(void) {
         return UINT32_MAX;
     }
     struct pbuf *frame;
+    bool worked = false;
     while ((frame = hil_eth_input()) != NULL) {
+        worked = true;
         if (interface.input(frame, &interface) != ERR_OK) {
             (void)pbuf_free(frame);
         }
@@ -132,7 +134,7 @@ uint32_t hil_net_poll(void) {
         }
     }
     sys_check_timeouts();
-    return sys_timeouts_sleeptime();
+    return worked ? 0 : sys_timeouts_sleeptime();
 }
 
 /* ---- waiting ---- */

@@ -24,7 +24,8 @@ int hil_eth_output(const struct pbuf *frame);
 /* Unpredictable from run to run, for port numbers and sequence numbers. Not for keys. */
 uint32_t hil_board_jitter(void);
 
-/* Handles what came and what is due; returns how many ms may pass until the next call. */
+/* Handles what came and what is due; returns how many ms may pass until the next call: 0 when frames came,
+ * for then the caller's condition may have become true and it must not sleep before it looks again. */
 uint32_t hil_net_poll(void);
 bool hil_net_wants_poll(void);
 
