@@ -1,0 +1,297 @@
+"""Emulated boards: QEMU with the console on a pty of ours, QMP on an inherited socket and the wire in a packet dump.
+
+The pty is made here and QEMU gets its master as standard input and output: the console exists before the machine runs,
+nothing written early is lost, and its path stays the same over power cycles. (QEMU's own `-chardev pty` notices only
+once a second that somebody opened it, and drops output until then.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import socket
+import subprocess
+import tty
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.device.qmp import Qmp, QmpError, QmpEvent
+from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
+from harness.errors import LabError
+from harness.lab.process import spawn
+
+QEMU = "qemu-system-arm"
+RTC_BASE_S = 946_684_800  # 2000-01-01T00:00:00Z, see harness/device/rebase.py
+RTC_BASE = "2000-01-01T00:00:00"
+NETDEV = "n0"
+STOP_S = 5.0
+MAX_WORDS = 4000  # characters of last words
+
+
+@dataclass(frozen=True)
+class QemuMachine:
+    """The `[qemu]` and `[network]` tables of a target."""
+
+    machine: str  # mps2-an505
+    extra: tuple[str, ...] = ()
+    broker_address: str = "10.0.2.2"
+    device_address: str = "10.0.2.15"
+
+
+@dataclass(frozen=True)
+class MachineFact:
+    """Why the emulator ended. `kind`: lockup, killed (by signal `code`), exited (with status `code`)."""
+
+    kind: str
+    code: int
+    detail: str
+    pc: int | None = None
+
+
+class QemuBoard:
+    """A `Board`; made by `qemu_board`, which starts the process and ends it."""
+
+    def __init__(self, machine: QemuMachine, image: Path, workdir: Path) -> None:
+        self._machine = machine
+        self._image = image
+        self._workdir = workdir
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self._console = os.ttyname(self._slave)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._qmp: Qmp | None = None
+        self._dumps: list[Dump] = []
+        self._running = False
+        self._powers = 0
+
+    # -- Board --
+
+    @property
+    def console_path(self) -> str:
+        return self._console
+
+    @property
+    def broker_address(self) -> str:
+        return self._machine.broker_address
+
+    @property
+    def capture_interface(self) -> str | None:
+        return None
+
+    def start(self) -> None:
+        """`cont`: virtual time begins. LabError when QEMU refuses."""
+        qmp = self._need_qmp()
+        since = len(qmp.events)
+        try:
+            qmp.execute("cont")
+        except QmpError as error:
+            raise self._dead(str(error)) from error
+        resumed = qmp.wait_event("RESUME", 5.0, since)
+        if resumed is None:
+            raise self._dead("no RESUME event")
+        last = self._dumps[-1]
+        self._dumps[-1] = Dump(last.path, last.base_s, resumed.time_ns, last.offset)
+        self._running = True
+
+    def reset(self) -> None:
+        """`system_reset`; when the emulator is gone (a lockup aborts it), the power goes off and on instead."""
+        if not self.alive():
+            self.power_cycle()
+            return
+        try:
+            self._need_qmp().execute("system_reset")
+        except QmpError as error:
+            raise self._dead(str(error)) from error
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def last_words(self) -> str:
+        fact = self.fact()
+        if fact is None:
+            return ""
+        where = f" at {self.where(fact.pc)}" if fact.pc is not None else ""
+        return f"{fact.kind} ({fact.code}){where}: {fact.detail}"[:MAX_WORDS]
+
+    def collect_capture(self, out: Path) -> None:
+        comment = f"QEMU {self._machine.machine}, device {self._machine.device_address}, host clock"
+        known = [dump for dump in self._dumps if dump.resume_ns > 0]
+        try:
+            rebase_pcap(known, out, comment)
+        except (OSError, ValueError) as error:
+            raise LabError("lab.capture_failed", f"packet dump of QEMU: {error}", "see qemu.log beside it") from error
+
+    # -- more than a board has to do --
+
+    def power_cycle(self) -> None:
+        """Off and on again; the console stays, RAM does not."""
+        running = self._running
+        self.power_off()
+        self.power_on()
+        if running:
+            self.start()
+
+    def power_on(self) -> None:
+        """The machine stands at its first instruction until `start`."""
+        self._powers += 1
+        number = self._powers
+        dump = self._workdir / f"qemu-{number}.pcap"
+        ours, theirs = socket.socketpair()
+        # A comma ends an option's value for QEMU; doubled it is a comma.
+        escaped = str(dump).replace(",", ",,")
+        argv = [
+            "prlimit", "--core=0:0", QEMU, "-M", self._machine.machine, "-S", "-display", "none", "-nodefaults",
+            "-kernel", str(self._image), "-rtc", f"base={RTC_BASE},clock=vm",
+            "-chardev", "stdio,id=uart0,signal=off", "-serial", "chardev:uart0",
+            "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
+            "-netdev", f"user,id={NETDEV}", "-net", f"nic,model=lan9118,netdev={NETDEV}",
+            "-object", f"filter-dump,id=wire,netdev={NETDEV},file={escaped}",
+            *self._machine.extra,
+        ]  # fmt: skip
+        try:
+            with theirs, (self._workdir / "qemu.log").open("ab") as log:
+                self._process = spawn(
+                    argv, env={**os.environ, "TZ": "UTC0"},
+                    stdin=self._master, stdout=self._master, stderr=log, pass_fds=(theirs.fileno(),),
+                )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise LabError("lab.tool_missing", f"{QEMU} cannot be started: {error}", "run `hil doctor`") from error
+        try:
+            self._qmp = Qmp(ours)
+        except QmpError as error:
+            ours.close()
+            raise self._dead(str(error)) from error
+        self._dumps.append(Dump(dump, RTC_BASE_S, 0))
+        self._running = False
+
+    def power_off(self) -> None:
+        if self._qmp is not None:
+            self._qmp.close()
+            self._qmp = None
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_S)
+        self._running = False
+
+    def mark_capture(self) -> None:
+        """Forget the packets of before: the next `collect_capture` begins here."""
+        last = self._dumps[-1]
+        try:
+            offset = whole_packets_end(last.path)
+        except (OSError, ValueError) as error:
+            raise LabError("lab.capture_failed", f"packet dump of QEMU: {error}") from error
+        self._dumps = [Dump(last.path, last.base_s, last.resume_ns, offset)]
+
+    def set_link(self, up: bool) -> None:
+        """Pull or plug the Ethernet cable."""
+        try:
+            self._need_qmp().execute("set_link", name=NETDEV, up=up)
+        except QmpError as error:
+            raise self._dead(str(error)) from error
+
+    def registers(self) -> str:
+        """The processor's registers as QEMU prints them, while it runs (a hang); "" when it does not answer."""
+        if self._qmp is None:
+            return ""
+        try:
+            return self._qmp.human("info registers")[:MAX_WORDS]
+        except QmpError:
+            return ""
+
+    def hang_place(self) -> str:
+        """Where the program is now and who called it, for a board that went silent; "" when it cannot be known."""
+        places = [self.where(value) for value in (_register(self.registers(), name) for name in ("R15", "R14"))
+                  if value is not None]  # fmt: skip
+        return ", called from ".join(places)
+
+    def where(self, address: int | None) -> str:
+        """`0x100001e6 main at client.c:21` from the image's debug information; the bare address without it."""
+        if address is None:
+            return ""
+        text = f"0x{address:08x}"
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            answer = subprocess.run(
+                ["arm-none-eabi-addr2line", "-f", "-s", "-e", str(self._image), hex(address & ~1)],
+                capture_output=True, text=True, timeout=5, check=True,
+            ).stdout.split("\n")  # fmt: skip
+            if len(answer) >= 2 and answer[0] != "??":
+                text += f" {answer[0]} at {answer[1]}"[:200]
+        return text
+
+    def events(self) -> list[QmpEvent]:
+        """What happened to the machine so far: RESET, WATCHDOG, RESUME, SHUTDOWN, in order."""
+        if self._qmp is None:
+            return []
+        self._qmp.poll()
+        return list(self._qmp.events)
+
+    def wait_event(self, name: str, timeout_s: float) -> QmpEvent | None:
+        return self._need_qmp().wait_event(name, timeout_s)
+
+    def fact(self) -> MachineFact | None:
+        """Why the emulator ended; None while it runs (or never did)."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        code = self._process.returncode
+        log = self._log_tail()
+        fatal = log.rfind("qemu: fatal: Lockup")
+        if fatal >= 0:
+            text = log[fatal:]
+            # The general registers explain it; the floating-point ones that follow only fill the page.
+            detail = re.split(r"\ns00=", text, maxsplit=1)[0]
+            return MachineFact("lockup", code, detail[:MAX_WORDS], _register(text, "R15"))
+        kind = "killed" if code < 0 else "exited"
+        return MachineFact(kind, abs(code), log[-500:].strip())
+
+    def close(self) -> None:
+        self.power_off()
+        for fd in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _log_tail(self) -> str:
+        try:
+            with (self._workdir / "qemu.log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 16384))
+                return log.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def _need_qmp(self) -> Qmp:
+        if self._qmp is None:
+            raise self._dead("it was never started")
+        return self._qmp
+
+    def _dead(self, why: str) -> LabError:
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)  # it is about to say why
+        words = self.last_words() or why
+        return LabError("lab.target_unpowered", f"{self._machine.machine}: QEMU does not run: {words[:500]}",
+                        f"see {self._workdir / 'qemu.log'}")  # fmt: skip
+
+
+def _register(text: str, name: str) -> int | None:
+    found = re.search(rf"\b{name}=([0-9a-fA-F]{{8}})\b", text)
+    return int(found.group(1), 16) if found else None
+
+
+@contextlib.contextmanager
+def qemu_board(machine: QemuMachine, image: Path, workdir: Path) -> Iterator[QemuBoard]:
+    """A powered board that waits for `start`. Its files (qemu.log, qemu-N.pcap) go to `workdir`.
+
+    LabError when QEMU is missing, refuses, or the image is not there.
+    """
+    if not image.is_file():
+        raise LabError("lab.build_failed", f"{image}: no firmware there", "build the target first")
+    workdir.mkdir(parents=True, exist_ok=True)
+    board = QemuBoard(machine, image, workdir)
+    try:
+        board.power_on()
+        yield board
+    finally:
+        board.close()
