@@ -160,9 +160,8 @@ def ratios(figures: list[Figure]) -> None:
             pair = by.get((capture, other)), by.get((capture, mine))
             if pair[0] and pair[1]:
                 ratio = pair[1].mb_per_cpu_s / pair[0].mb_per_cpu_s
-                print(
-                    f"{capture}: {mine} is {ratio:.1f} x {other} (bound {what}): {'held' if ratio >= what else 'MISSED'}"
-                )
+                held = "held" if ratio >= what else "MISSED"
+                print(f"{capture}: {mine} is {ratio:.1f} x {other} (bound {what}): {held}")
         floor = by.get((capture, "libpcap read"))
         if own and floor:
             ratio = own.cpu_s / floor.cpu_s
