@@ -13,7 +13,7 @@ set(HIL_BOARD_SOURCES
   ${HIL_CMSDK}/lan9118.c
   ${HIL_ROOT}/net/lwip.c)
 set(HIL_BOARD_COMPILE_OPTIONS ${HIL_CMSDK_CPU} -mthumb -Os -g --specs=nano.specs -fno-strict-aliasing)
-set(HIL_BOARD_DEFINITIONS)
+set(HIL_BOARD_DEFINITIONS HIL_SLOT_MAX=32768u) # room for long certificate chains
 if(HIL_NET_DHCP)
   list(APPEND HIL_BOARD_DEFINITIONS HIL_NET_DHCP=1)
 endif()
@@ -35,7 +35,7 @@ function(hil_board_finish target)
     ${HIL_CMSDK}/cmsdk.ld ${HIL_BOARD_DIR}/memory.ld)
   add_custom_target(size
     COMMAND ${CMAKE_SIZE} $<TARGET_FILE:${target}>
-    COMMAND ${CMAKE_COMMAND} -DSIZE=${CMAKE_SIZE} "-DOBJECTS=$<TARGET_OBJECTS:${target}>"
+    COMMAND ${CMAKE_COMMAND} -DSIZE=${CMAKE_SIZE} "-DOBJECTS=$<JOIN:$<TARGET_OBJECTS:${target}>,|>"
             -P ${HIL_ROOT}/cmake/shim_size.cmake
-    DEPENDS ${target} VERBATIM COMMAND_EXPAND_LISTS)
+    DEPENDS ${target} VERBATIM)
 endfunction()

@@ -1,0 +1,5 @@
+#include "client.h"
+
+int main(void) {
+    return hil_client_main();
+}
