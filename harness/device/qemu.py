@@ -21,13 +21,12 @@ from pathlib import Path
 from harness.device.qmp import Qmp, QmpError, QmpEvent
 from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
 from harness.errors import LabError
-from harness.lab.process import spawn
+from harness.lab.process import spawn, stop
 
 QEMU = "qemu-system-arm"
 RTC_BASE_S = 946_684_800  # 2000-01-01T00:00:00Z, see harness/device/rebase.py
 RTC_BASE = "2000-01-01T00:00:00"
 NETDEV = "n0"
-STOP_S = 5.0
 MAX_WORDS = 4000  # characters of last words
 
 
@@ -143,7 +142,7 @@ class QemuBoard:
         # A comma ends an option's value for QEMU; doubled it is a comma.
         escaped = str(dump).replace(",", ",,")
         argv = [
-            "prlimit", "--core=0:0", QEMU, "-M", self._machine.machine, "-S", "-display", "none", "-nodefaults",
+            QEMU, "-M", self._machine.machine, "-S", "-display", "none", "-nodefaults",
             "-kernel", str(self._image), "-rtc", f"base={RTC_BASE},clock=vm",
             "-chardev", "stdio,id=uart0,signal=off", "-serial", "chardev:uart0",
             "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
@@ -157,9 +156,12 @@ class QemuBoard:
                     argv, env={**os.environ, "TZ": "UTC0"},
                     stdin=self._master, stdout=self._master, stderr=log, pass_fds=(theirs.fileno(),),
                 )  # fmt: skip
+        except LabError:
+            ours.close()
+            raise
         except OSError as error:
             ours.close()
-            raise LabError("lab.tool_missing", f"{QEMU} cannot be started: {error}", "run `hil doctor`") from error
+            raise LabError("lab.disk_full", f"{self._workdir}: {error}", "free some space") from error
         try:
             self._qmp = Qmp(ours)
         except QmpError as error:
@@ -173,8 +175,8 @@ class QemuBoard:
             self._qmp.close()
             self._qmp = None
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(STOP_S)
+            self._process.kill()  # the machine's state is worth nothing; a power cut is one too
+            stop(self._process)
         self._running = False
 
     def mark_capture(self) -> None:
