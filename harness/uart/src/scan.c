@@ -330,12 +330,13 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
             flags &= ~(unsigned)HIL_W_NUM; /* WITH, CODE in a heading */
     }
     word_seen(s, at, i, flags);
-    if ((underscore && len >= 5) || camel || (call && len >= 4)) {
+    bool path = at > 0 && (s->p[at - 1] == '/' || s->p[at - 1] == '\\');
+    if ((underscore && len >= 5) || (camel && !(flags & HIL_W_BANNER)) || (call && len >= 4)) {
         s->api = (struct hil_span){s->p + at, len};
         s->api_end = i;
         s->word_is_api = true;
     }
-    if (flags & HIL_W_BANNER)
+    if ((flags & HIL_W_BANNER) && !path)
         banner(u, s, at, i);
     if (flags & HIL_W_CONNACK)
         return after_connack(u, s, i);
