@@ -10,6 +10,7 @@ LabError `lab.broker_failed` with the log's last error. TLS keys are logged by h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ START_TIMEOUT = 15.0
 """Seconds until a broker must be ready. It takes 20 ms; a machine under load takes its time."""
 STOP_TIMEOUT = 3.0
 """Seconds a broker has to end after SIGTERM; then SIGKILL, and as long again to be reaped."""
+SIGTERM_INTERVAL = 0.25
 PORT_ATTEMPTS = 10
 KEYLOG_LIBRARY = "libhil-keylog.so"
 
@@ -241,14 +243,17 @@ def _advice(lines: list[str], log_path: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes], log: BrokerLog) -> None:
-    """SIGTERM, after a bound SIGKILL, and reaped in any case."""
+    """SIGTERM, after a bound SIGKILL, and reaped in any case.
+
+    SIGTERM is repeated: between its "running" and its main loop Mosquitto 2.0 sets the flag back that the first one
+    has just cleared, and would go on for ever.
+    """
+    until = time.monotonic() + STOP_TIMEOUT
     try:
-        if process.poll() is None:
+        while process.poll() is None and time.monotonic() < until:
             process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(min(SIGTERM_INTERVAL, STOP_TIMEOUT))
     finally:
         if process.poll() is None:
             process.kill()
