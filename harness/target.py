@@ -1,0 +1,114 @@
+"""Targets: `load(folder)` reads firmware_shims/targets/*.toml. One file is one target; an unknown key is a UsageError.
+
+id, title, board, stack     who it is; `stack` as in firmware_shims/stacks
+capabilities                what it can do: tls1.2 tls1.3 resume mqtt3.1.1 mqtt5 fault lockup watchdog link …
+defects                     what `--defect` can switch on
+[build] command, image      how an image is made, where it then lies (relative to the repository)
+[flash] [console] [network] [qemu] [power]   how the board is driven
+[limits]                    bounds in ms and bytes; the times of verdict-rules that a target may declare
+[[known]] scenario, cause, reason, until     failures that are known: reported as `known` until that date
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.lab import tables
+from harness.paths import TARGETS
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    command: str
+    image: str
+    timeout_s: int = 600
+
+
+class Flash(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    flasher: str = "none"
+    config: str = ""
+    address: int = 0
+    timeout_s: int = 120
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: str
+    baud: int = 115200
+    port: str = ""
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: str
+    broker_address: str = ""
+    device_address: str = ""
+
+
+class Qemu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    machine: str
+    extra: tuple[str, ...] = ()
+
+
+class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: str = "none"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`silence_ms`: a running device that prints nothing (not even its heartbeat) for so long hangs."""
+
+    boot_ms: int = 10000
+    connect_ms: int = 15000
+    silence_ms: int = 6000
+    heap_bytes: int = 0
+    stack_bytes: int = 0
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    scenario: str
+    cause: str
+    reason: str
+    until: dt.date
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: str
+    title: str
+    board: str
+    stack: str
+    capabilities: tuple[str, ...]
+    build: Build
+    console: Console
+    network: Network
+    defects: tuple[str, ...] = ()
+    flash: Flash = Flash()
+    qemu: Qemu | None = None
+    power: Power = Power()
+    limits: Limits = Limits()
+    known: tuple[Known, ...] = ()
+
+
+def load(folder: Path = TARGETS) -> dict[str, Target]:
+    """Every target by id."""
+    found: dict[str, Target] = {}
+    for path in sorted(folder.glob("*.toml")):
+        document: dict[str, Any] = tables.read(path)
+        target = tables.convert(path, path.stem, document, Target)
+        if target.id != path.stem:
+            raise UsageError(f"{path}: key `id`: `{target.id}` is not the file's name", f'write id = "{path.stem}"')
+        found[target.id] = target
+    if not found:
+        raise UsageError(f"{folder}: no targets here", "name the folder that holds the target files")
+    return found
+
+
+def find(name: str, targets: dict[str, Target]) -> Target:
+    """The target, or a UsageError that lists those there are and the nearest name."""
+    if name in targets:
+        return targets[name]
+    near = difflib.get_close_matches(name, targets, n=1, cutoff=0.3)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    raise UsageError(f"no target `{name}`", f"{hint}there are: {', '.join(targets)}")

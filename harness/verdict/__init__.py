@@ -1,0 +1,1 @@
+"""Verdict: scenario + events + diagnosis → `Verdict`. Pure: no I/O, no clock."""

@@ -1,0 +1,64 @@
+"""Checks of a handshake's messages beside the ClientHello: client certificate, chain, signature scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.verdict.checks import Finding, Result, Vacuous, check
+from harness.verdict.seen import Seen, frame
+
+PSS_RSAE = frozenset((0x0804, 0x0805, 0x0806))
+
+
+@check("RFC 5246 7.4.6; RFC 8446 4.4.2")
+def certificate_after_request(seen: Seen) -> Iterable[Result]:
+    """After CertificateRequest the device sends a Certificate message, if only an empty one."""
+    requests = seen.of("certificate_request")
+    if not requests:
+        yield Vacuous("the broker asked for no certificate")
+    for request in requests:
+        conn = request["conn"]
+        if not any(e.get("conn") == conn for e in seen.of("certificate", "c")):
+            yield Finding("must", "CertificateRequest was not answered by a Certificate message",
+                          "client_certificate.missing", (frame(request),))  # fmt: skip
+
+
+@check("RFC 5246 7.4.6, 7.4.2; RFC 8446 4.4.2")
+def client_chain_complete(seen: Seen) -> Iterable[Result]:
+    """The device sends its leaf and what certifies it."""
+    sent = seen.of("certificate", "c")
+    if not sent:
+        yield Vacuous("no client Certificate message was seen")
+    for certificate in sent:
+        chain = certificate.get("chain") or []
+        if certificate.get("count") == 0:
+            yield Finding("must", "the client Certificate message is empty", "client_certificate.missing",
+                          (frame(certificate),))  # fmt: skip
+        elif len(chain) < 2 and not (chain and chain[0].get("self_signed")):
+            issuer = str(chain[0].get("issuer", "?")) if chain else "?"
+            yield Finding("must", f"only the leaf was sent; its issuer `{issuer}` is missing",
+                          "client_certificate.untrusted", (frame(certificate),))  # fmt: skip
+
+
+@check("RFC 8446 4.2.3, 4.4.3, 9.1")
+def server_signs_pss(seen: Seen) -> Iterable[Result]:
+    """Over an RSA key a TLS 1.3 CertificateVerify is rsa_pss_rsae_*: proves that the device verified one."""
+    signed = seen.of("certificate_verify", "s")
+    if not signed:
+        yield Vacuous("the server's CertificateVerify could not be read")
+    for event in signed:
+        if event.get("sigalg") not in PSS_RSAE:
+            yield Finding("may", f"the server signed with 0x{event.get('sigalg', 0):04x}", "", (frame(event),))
+
+
+@check("RFC 5246 7.3; RFC 8446 4.4.4")
+def finished_both_ways(seen: Seen) -> Iterable[Result]:
+    """Both sides finished the handshake, as far as the keys show it."""
+    for server in seen.of("server_hello"):
+        if server.get("hrr"):
+            continue
+        sides = {e.get("dir") for e in seen.of("finished") if e.get("conn") == server["conn"]}
+        if not sides and not seen.accepted():
+            yield Vacuous("Finished could not be read")
+        elif sides and sides != {"c", "s"}:
+            yield Finding("must", "only one side sent Finished", "tls.finished_mismatch", (frame(server),))
