@@ -293,9 +293,15 @@ static void fill(struct hil_tls_result *result, int rc) {
         result->alert = 0;
 }
 
-/* Handshake with its bound: WANT_READ means that one wait has run out. */
-static int handshake(void) {
-    int rc = mbedtls_ssl_handshake(&ssl);
+/* Handshake with its bound: WANT_READ means that it has run out. Step by step, since whether the session was resumed
+ * is forgotten with the last one. */
+static int handshake(bool *resumed) {
+    int rc = 0;
+    while (rc == 0 && ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        rc = mbedtls_ssl_handshake_step(&ssl);
+        if (ssl.handshake != NULL)
+            *resumed = ssl.handshake->resume != 0;
+    }
     if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
         rc = MBEDTLS_ERR_SSL_TIMEOUT;
     return api("mbedtls_ssl_handshake", rc);
@@ -323,11 +329,11 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
     if (rc == 0)
         rc = configure(config);
     if (rc == 0) {
-        rc = handshake();
+        bool resumed = false;
+        rc = handshake(&resumed);
         result->version = "1.2";
         result->suite = mbedtls_ssl_get_ciphersuite(&ssl);
-        result->resumed = rc == 0 && have_kept && kept.id_len > 0 && ssl.session->id_len == kept.id_len &&
-                          memcmp(ssl.session->master, kept.master, sizeof kept.master) == 0;
+        result->resumed = rc == 0 && resumed;
         uint32_t flags = mbedtls_ssl_get_verify_result(&ssl);
         result->verify_flags = flags == 0xFFFFFFFFu ? 0 : flags; /* all ones: it never came to that */
     }

@@ -113,9 +113,31 @@ static bool defect(const struct hil_tls_config *config, enum hil_defect which) {
 
 /* --- configuration --- */
 
-static int on_verify_dates_ignored(int ok, WOLFSSL_X509_STORE_CTX *store) {
-    if (store->error == ASN_BEFORE_DATE_E || store->error == ASN_AFTER_DATE_E)
-        return 1;
+/* True when the certificate names the address as iPAddress: the library also takes a dNSName that looks like it. */
+static bool has_ip(const WOLFSSL_BUFFER_INFO *der, const uint8_t ip[4]) {
+    DecodedCert *cert = XMALLOC(sizeof *cert, NULL, DYNAMIC_TYPE_DCERT);
+    bool found = false;
+    if (cert == NULL)
+        return false;
+    InitDecodedCert(cert, der->buffer, der->length, NULL);
+    if (ParseCert(cert, CERT_TYPE, NO_VERIFY, NULL) == 0)
+        for (const DNS_entry *name = cert->altNames; name != NULL && !found; name = name->next)
+            found = name->type == ASN_IP_TYPE && name->len == 4 && memcmp(name->name, ip, 4) == 0;
+    FreeDecodedCert(cert);
+    XFREE(cert, NULL, DYNAMIC_TYPE_DCERT);
+    return found;
+}
+
+/* Called for the leaf, and for whatever failed. 0 refuses. */
+static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store) {
+    const struct hil_tls_config *config = store->userCtx;
+    uint8_t ip[4];
+    bool dates = store->error == ASN_BEFORE_DATE_E || store->error == ASN_AFTER_DATE_E;
+    if (dates && defect(config, HIL_DEFECT_DATES_UNCHECKED))
+        ok = 1;
+    if (ok != 0 && store->error_depth == 0 && !defect(config, HIL_DEFECT_NAME_UNCHECKED) &&
+        hil_host_is_ip(config->host, ip) && !has_ip(&store->certs[0], ip))
+        return 0;
     return ok;
 }
 
@@ -220,8 +242,7 @@ static int make_context(const struct hil_tls_config *config) {
     if (defect(config, HIL_DEFECT_VERIFY_OFF))
         wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
     else
-        wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER,
-                               defect(config, HIL_DEFECT_DATES_UNCHECKED) ? on_verify_dates_ignored : NULL);
+        wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, on_verify);
     if ((rc = set_suites(config->suites)) != 0)
         return rc;
     return load_credentials(config);
@@ -240,6 +261,11 @@ static int make_session(const struct hil_tls_config *config) {
     if (!defect(config, HIL_DEFECT_NAME_UNCHECKED) && !defect(config, HIL_DEFECT_VERIFY_OFF) &&
         (rc = api("wolfSSL_check_domain_name", wolfSSL_check_domain_name(ssl, config->host))) != 0)
         return rc;
+    union {
+        const struct hil_tls_config *in;
+        void *out;
+    } user = {.in = config}; /* only read, and only during the handshake */
+    wolfSSL_SetCertCbCtx(ssl, user.out);
     keep_session = config->resume;
     if (config->resume) {
         wolfSSL_UseSessionTicket(ssl);

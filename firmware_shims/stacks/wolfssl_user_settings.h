@@ -43,10 +43,12 @@ int hil_wolfssl_seed(unsigned char *output, unsigned int size);
 #define NO_SESSION_CACHE_REF
 #define SMALL_SESSION_CACHE
 #define HAVE_HKDF
+#define WOLFSSL_WPAS /* a server that declines a TLS 1.2 ticket gets a full handshake, not an alert */
 #define WOLFSSL_AEAD_ONLY
 #define WOLFSSL_HOSTNAME_VERIFY_ALT_NAME_ONLY /* RFC 9525: the common name is no identity */
 #define WOLFSSL_ALT_CERT_CHAINS               /* unrelated or unordered extra certificates do no harm */
 #define WOLFSSL_IP_ALT_NAME
+#define WOLFSSL_ALWAYS_VERIFY_CB              /* IP addresses are checked in our callback */
 #define MAX_CERTIFICATE_SZ 65536
 #define NO_PSK
 #define NO_DH
@@ -60,6 +62,7 @@ int hil_wolfssl_seed(unsigned char *output, unsigned int size);
 #define NO_AES_CBC
 #define WOLFSSL_SHA384
 #define WOLFSSL_SHA512
+#define NO_SHA
 #define NO_MD4
 #define NO_MD5
 #define NO_DES3
