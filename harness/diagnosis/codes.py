@@ -189,8 +189,8 @@ def _distinctive(family: str, value: int, form: str) -> int:
     """How much the number itself, in this form, speaks for the family (0..60)."""
     if family == "netx":
         if 0x10001 <= value <= 0x10085:
-            return 45
-        return 30 if form == "hex" and 0x101 <= value <= 0x1AA else 0
+            return 45 if form == "hex" else 25
+        return (30 if form == "hex" else 10) if 0x101 <= value <= 0x1AA else 0
     if family == "mbedtls" and value <= -0x1000:
         return 60 if form == "neg_hex" else 50
     if family == "mbedtls" and form == "neg_hex":
@@ -202,20 +202,38 @@ def _distinctive(family: str, value: int, form: str) -> int:
     return 0
 
 
-def _score(name: str, family: Family, value: int, form: str, api: str, near: str, hint: str) -> int:
+_STRONG = re.compile(r"\b(?:err(?:or|no|code)?|fail(?:s|ed|ure)?|rc)\W{0,4}$")
+_WEAK = re.compile(r"\b(?:ret(?:urn(?:ed|s)?|val)?|status|result|res|code|state|reason|with|rv)(?: is)?\W{0,4}$")
+
+
+def _score(name: str, value: int, form: str, api: str, near: str, hint: str) -> int:
     """How well the surroundings fit a family (0..100)."""
+    family = families()[name]
     score = _distinctive(name, value, form)
-    if api and api.startswith(family.apis):
+    mine = bool(api) and api.startswith(family.apis)
+    named = bool(near) and any(word in near for word in family.words)
+    if mine:
         score += 60
-    if near and any(word in near for word in family.words):
+    elif api and _owner(api):
+        score -= 30  # another stack's function returned it
+    strong, weak = _STRONG.search(near), _WEAK.search(near)
+    if named:
         score += 45
-    elif re.search(
-        r"\b(?:err(?:or|no|code)?|rc|ret(?:urn(?:ed|s)?|val)?|fail(?:s|ed|ure)?|status|result)\W{0,4}$", near
-    ):
-        score += 15  # a result word right before it
-    if hint and hint == name:
-        score += 30 if form.startswith("neg") or score else 10
-    return min(score, 100)
+    elif strong:
+        score += 20
+    elif weak:
+        score += 10 if value < 0 else 5
+    if hint:
+        score += 30
+    if not mine and not named and (value in (0, 1) or (form == "dec" and not strong and not weak)):
+        return 0  # "bytes: 65541", "rc = 1"
+    return max(0, min(score, 100))
+
+
+@cache
+def _owner(api: str) -> str:
+    """The family a function belongs to, or ""."""
+    return next((name for name, family in families().items() if api.startswith(family.apis)), "")
 
 
 _BY_FORM = {"openssl": ("openssl", 100), "verify": ("openssl_verify", 100), "connack": ("connack", 95)}
@@ -235,29 +253,26 @@ def lookup(
             chosen = "mqtt5"
         rows, alert = _openssl(value) if chosen == "openssl" else (rows_of(chosen, value), None)
         return [_meaning(chosen, value, row, score, alert) for row in rows]
-    if form == "at" and not _is_at(text or context):
+    if form == "dec" and "certificate error" in context.lower()[-24:] and _is_at(text):
+        form = "at"
+    elif form == "at" and not _is_at(text or context):
         form = "dec"
     hints = [hint for hint in stack_hint.split(",") if hint]
     near = context.lower()[-48:]
     line = text.lower()
     low_api = api.lower()
     found: list[CodeMeaning] = []
-    for name, family in families().items():
+    for name in families():
         if (name == "spwf04") != (form == "at"):
             continue
         hint = name if name in hints else ""
-        score = 80 if form == "at" else _score(name, family, value, form, low_api, near, hint)
+        score = 80 if form == "at" else _score(name, value, form, low_api, near, hint)
         if name == "pubsubclient" and "try again in" in line and "rc" in near:
             score = 70
         if name == "mbedtls_verify" and re.search(r"flags\W{0,4}$", near) and "mbedtls" in hints:
             score = 70
-        if (
-            name == "tls_alert"
-            and "alert" in line[:200]
-            and re.search(r"\bfailed|error\b", near)
-            and "alert" not in near
-        ):
-            score = 0
+        if name == "tls_alert" and _alert_named(value, line):
+            score = 85
         if name == "errno" and re.search(r"errno\W{0,4}$", near):
             score = 85
         if score < _BAR:
@@ -269,6 +284,12 @@ def lookup(
     if any(one.stack not in ("errno", "tls_alert") and one.score >= 60 for one in found):
         found = [one for one in found if one.score >= 50]
     return sorted(found, key=lambda one: -one.score)
+
+
+def _alert_named(value: int, line: str) -> bool:
+    """`Handshake Failure (40)`: the number beside its alert's name is the alert."""
+    rows = table("tls_alert").rows.get(value, ())
+    return value > 0 and any(f"{row.name.replace('_', ' ')} ({value})" in line.replace("_", " ") for row in rows)
 
 
 def _is_at(text: str) -> bool:
@@ -317,6 +338,7 @@ def detect_all(hits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """
     proof: dict[str, str] = {}
     votes: dict[str, int] = {}
+    spoken: dict[str, int] = {}  # named, without a version: prose names stacks too
     for hit in hits:
         kind = hit["kind"]
         if kind == "event" and hit["event"] == "boot":
@@ -327,10 +349,10 @@ def detect_all(hits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             banner = str(hit.get("name", "")).lower()
             for name, family in families().items():
                 if banner in family.banners:
-                    version = str(hit.get("version", ""))
-                    votes[name] = votes.get(name, 0) + 2
-                    if version:
+                    if version := str(hit.get("version", "")):
                         proof.setdefault(name, version)
+                    else:
+                        spoken[name] = spoken.get(name, 0) + 1
         elif kind in ("number", "name"):
             for name, family in families().items():
                 api = str(hit.get("api", "")).lower()
@@ -348,6 +370,9 @@ def detect_all(hits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             votes[phrase.stack] = votes.get(phrase.stack, 0) + 1
         elif kind == "alert" and "ssl alert number" in str(hit["text"]).lower():
             votes["openssl"] = votes.get("openssl", 0) + 1
+    for name, times in spoken.items():  # only what belongs to no proven kind
+        if not any(families()[one].order == families()[name].order for one in (*proof, *votes)):
+            votes[name] = times
     names = sorted(
         {*proof, *votes} & families().keys(),
         key=lambda name: (families()[name].order, name not in proof, -votes.get(name, 0)),

@@ -71,6 +71,18 @@ static void history(const uint8_t *p, size_t n, const char *words, const char *d
     put(out, max, count, direction, level, code, at, end);
 }
 
+/* Who sent it, from the words right around: "received alert 40", "alert 48 sent". */
+static const char *direction_near(const uint8_t *p, size_t n, size_t at, size_t end) {
+    size_t from = at > 24 ? at - 24 : 0, to = n - end > 16 ? end + 16 : n;
+    const uint8_t *q = p + from;
+    size_t len = to - from;
+    if (find(q, len, 0, "receiv") != len || find(q, len, 0, "recv") != len || find(q, len, 0, "got ") != len)
+        return "rx";
+    if (find(q, len, 0, "sent") != len || find(q, len, 0, "send") != len)
+        return "tx";
+    return "";
+}
+
 static const struct {
     const char *words;
     const char *direction;
@@ -115,11 +127,6 @@ size_t hil_uart_alerts(const uint8_t *p, size_t n, struct hil_alert *out, size_t
     }
     /* Anything else: "alert" and a number soon after; "level" before it makes it the level. */
     int level = -1;
-    const char *direction = "";
-    if (find(p, n, 0, "receiv") != n || find(p, n, 0, "recv") != n || find(p, n, 0, "got ") != n)
-        direction = "rx";
-    else if (find(p, n, 0, "sent") != n || find(p, n, 0, "send") != n)
-        direction = "tx";
     for (size_t at = find(p, n, 0, "alert"); at < n; at = find(p, n, at + 5, "alert")) {
         size_t i = at + 5, limit = i + 24 < n ? i + 24 : n;
         bool is_level = false;
@@ -137,7 +144,7 @@ size_t hil_uart_alerts(const uint8_t *p, size_t n, struct hil_alert *out, size_t
             if (end > i && whole) {
                 if (is_level)
                     level = value;
-                else if (put(out, max, &count, direction, level, value, at, end))
+                else if (put(out, max, &count, direction_near(p, n, at, end), level, value, at, end))
                     return count;
                 break;
             }
