@@ -15,7 +15,6 @@
 #include "lwip/init.h"
 #include "lwip/ip4_addr.h"
 #include "lwip/netif.h"
-#include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
 #include "net/port.h"
@@ -462,32 +461,45 @@ int hil_net_readable(void) {
     return tcp.received != NULL;
 }
 
-/* True while lwIP still has something to say on the connection; TIME_WAIT needs nobody. */
-static bool closing(const struct tcp_pcb *pcb) {
-    for (const struct tcp_pcb *at = tcp_active_pcbs; at != NULL; at = at->next) {
-        if (at == pcb) {
-            return at->state == FIN_WAIT_1 || at->state == CLOSING || at->state == LAST_ACK;
-        }
+static void discard(void) {
+    if (tcp.received == NULL) {
+        return;
     }
-    return false;
+    uint16_t len = tcp.received->tot_len;
+    (void)pbuf_free(tcp.received);
+    tcp.received = NULL;
+    if (tcp.pcb != NULL) {
+        tcp_recved(tcp.pcb, len);
+    }
+}
+
+/* Our FIN first, then what still comes is thrown away until the peer's FIN. Closing both directions at once
+ * would answer the peer's last bytes (its close_notify, say) with RST, and a good end would look like a bad
+ * one on the wire. */
+static void close_gently(void) {
+    struct deadline deadline = deadline_in(CLOSE_BOUND_MS);
+    discard();
+    if (tcp_shutdown(tcp.pcb, 0, 1) != ERR_OK) {
+        return;
+    }
+    while (tcp.pcb != NULL && tcp.pcb->state != TIME_WAIT && wait(&deadline)) {
+        discard();
+    }
 }
 
 void hil_net_close(int abort) {
+    if (abort == 0 && tcp.pcb != NULL) {
+        close_gently();
+    }
+    discard();
     struct tcp_pcb *pcb = detach();
     forget();
-    if (pcb == NULL) {
+    if (pcb == NULL || pcb->state == TIME_WAIT) {
         return;
     }
-    if (abort != 0 || tcp_close(pcb) != ERR_OK) {
+    /* A peer that acknowledged our FIN and sends none is left to lwIP's own timer. */
+    if (abort != 0 || pcb->state != FIN_WAIT_2 || tcp_close(pcb) != ERR_OK) {
         tcp_abort(pcb);
-        return;
-    }
-    struct deadline deadline = deadline_in(CLOSE_BOUND_MS);
-    while (closing(pcb)) {
-        if (!wait(&deadline)) {
-            tcp_abort(pcb);
-            return;
-        }
     }
 }
 

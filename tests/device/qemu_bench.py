@@ -68,7 +68,7 @@ class Console:
         raise AssertionError(f"no {event} {keys} in {timeout_s} s; last: {self.lines[-5:]} {self.noise[-3:]}")
 
     def _parse(self, raw: bytes) -> Line | None:
-        at = raw.find(b"@H1 ")
+        at = raw.rfind(b"@H1 ")  # a reset may cut a line, and the next one follows on it
         if at < 0 or raw[-5:-4] != b"*" or checksum(raw[at:-5]) != raw[-4:]:
             self.noise.append(raw)
             return None

@@ -19,6 +19,7 @@ int hil_board_init(void) {
     hil_mpu_start();
     hil_clock_start();
     hil_uart_start();
+    hil_board_uart_write("\n", 1); /* ends the line the reset may have cut */
     WDOG_LOCK = WDOG_UNLOCK;
     WDOG_LOAD = HIL_WATCHDOG_MS * (HIL_CLOCK_HZ / 1000u);
     WDOG_CONTROL = WDOG_INT_RESET;
