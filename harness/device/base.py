@@ -1,36 +1,35 @@
-"""What the run needs of a board, whichever kind it is."""
+"""What the engine needs from a board, emulated or real. Drivers: native.py, qemu.py, and the boards with a probe."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Board(Protocol):
-    """A board that is held by a context manager; leaving it ends everything it started."""
+    """One device under test, leased and flashed.
 
-    @property
-    def console_path(self) -> str:
-        """The tty to open with pyserial; stays the same over resets and power cycles."""
+    `console_path`: what pyserial opens (path or URL), there before `start`. `broker_address`: where the device reaches
+    a broker that runs on this host. `capture_interface`: the interface that carries the device's packets, or None when
+    the board itself records them (`collect_capture`).
+    """
 
-    @property
-    def broker_address(self) -> str:
-        """What the device calls to reach the bench: `127.0.0.1`, `10.0.2.2`, …"""
-
-    @property
-    def capture_interface(self) -> str | None:
-        """Where to capture live; None when the wire is inside the board (then `collect_capture`)."""
+    console_path: str
+    broker_address: str
+    capture_interface: str | None
 
     def start(self) -> None:
-        """Let it boot. The console is open by then, so the first line is not lost."""
+        """Powers it up. The console is open by then, so the first line is not lost. LabError when it cannot."""
 
     def reset(self) -> None:
-        """Start it over, as its reset button would."""
+        """From its reset vector again; the console stays open."""
 
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether it can still answer, as far as the host can tell (a process that ended cannot)."""
 
     def last_words(self) -> str:
-        """Why it died, as bounded text; "" while it lives."""
+        """How it ended, or what it said outside its UART: exit status, signal, registers. "" when nothing."""
 
     def collect_capture(self, out: Path) -> None:
-        """Write what went over the wire so far as pcapng, in the host's time."""
+        """Writes what the board recorded itself as pcapng, in host time. Nothing to do with a capture interface."""
