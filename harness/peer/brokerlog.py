@@ -10,10 +10,13 @@ import datetime as dt
 import re
 import threading
 import time
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
 MAX_LINE = 4096
+MAX_FILE = 64 << 20
+"""Bytes: a device that floods the broker must not fill the lab's disk. The rest is drained and not kept."""
 
 
 class BrokerLog:
@@ -24,6 +27,7 @@ class BrokerLog:
     def __init__(self, pipe: IO[bytes], path: Path) -> None:
         self.path = path
         self.lines: list[str] = []
+        self.error: OSError | None = None
         self._dropped = 0
         self._pipe = pipe
         self._ended = False
@@ -32,20 +36,42 @@ class BrokerLog:
         self._thread.start()
 
     def _pump(self) -> None:
-        with self._pipe, self.path.open("ab", buffering=0) as file:
+        """Drains the pipe to its end whatever happens to the file: a full pipe would stop the broker."""
+        file = self._open()
+        written = 0
+        with self._pipe:
             while raw := self._pipe.readline(MAX_LINE):
                 now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
                 text = raw.decode("utf-8", "replace").rstrip("\r\n")
-                file.write(f"{now}: {text}\n".encode())
+                if file is not None and written < MAX_FILE:
+                    written += self._write(file, f"{now}: {text}\n".encode())
+                    if written >= MAX_FILE:
+                        self._write(file, b"hil: the rest is not kept\n")
                 with self._changed:
                     self.lines.append(text)
                     if len(self.lines) > self.KEEP:
                         del self.lines[: self.KEEP // 2]
                         self._dropped += self.KEEP // 2
                     self._changed.notify_all()
+        if file is not None:
+            file.close()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    def _open(self) -> FileIO | None:
+        try:
+            return FileIO(self.path, "a")
+        except OSError as error:
+            self.error = error
+            return None
+
+    def _write(self, file: FileIO, data: bytes) -> int:
+        try:
+            return file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            return 0
 
     def wait(self, pattern: str, timeout: float) -> re.Match[str] | None:
         """The first line that `pattern` is found in, waited for up to `timeout` seconds. None: it did not come in

@@ -11,6 +11,7 @@ LabError `lab.broker_failed` with the log's last error. TLS keys are logged by h
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 from harness.lab.pki import Pki
 from harness.lab.process import spawn
 from harness.lab.profiles import Profile, listener
@@ -64,7 +65,9 @@ class RunningBroker:
         return self._process.poll() is None
 
     def check(self) -> None:
-        """LabError when the broker ended although nobody here ended it."""
+        """LabError when the broker ended although nobody here ended it, or its log could not be kept."""
+        if self._log.error is not None:
+            raise file_error(self.log, self._log.error)
         status = self._process.poll()
         if status is not None and not self._ended_by_us:
             self._log.join(STOP_TIMEOUT)
@@ -102,8 +105,13 @@ def broker(
     LabError `lab.broker_failed`: it cannot start, or ended by itself while the block went well; `lab.tool_missing`.
     """
     executable = find_mosquitto()
-    workdir.mkdir(parents=True, exist_ok=True)
-    keys = _keylog_path(profile, workdir, keylog)
+    if not ports.is_ipv4(address):
+        raise UsageError(f"`{address}` is not an IPv4 address", "127.0.0.1, or that of an interface")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        keys = _keylog_path(profile, workdir, keylog)
+    except OSError as error:
+        raise file_error(workdir, error) from error
     if keys is not None and canary:
         from harness.peer import canary as proof  # which uses this module
 
@@ -137,6 +145,13 @@ def keylog_library() -> Path:
     if not library.is_file():
         raise LabError("lab.tool_missing", f"{library} is not built", "cmake --build build/host")
     return library.resolve()
+
+
+def file_error(path: Path, error: OSError) -> LabError:
+    """A file of the broker's that cannot be written, in words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LabError("lab.disk_full", f"{path}: {error.strerror}", "free some space")
+    return LabError("lab.broker_failed", f"{path} cannot be written: {error.strerror}", "correct its permissions")
 
 
 def _keylog_path(profile: Profile, workdir: Path, keylog: bool | Path) -> Path | None:
@@ -177,8 +192,11 @@ def _start(
         watch_port = ports.candidate("127.0.0.1", tried) if watch else None
         if watch_port is not None:
             tried.add(watch_port)
-        configuration.write(profile, pki, where, address=address, port=port, watch_port=watch_port)
-        log_path.unlink(missing_ok=True)
+        try:
+            configuration.write(profile, pki, where, address=address, port=port, watch_port=watch_port)
+            log_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise file_error(where.conf.parent, error) from error
         process, log = _launch([executable, "-c", where.conf], env, log_path)
         try:
             version = _ready(process, log, profile, [(address, port), ("127.0.0.1", watch_port)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import random
 import socket
 from pathlib import Path
@@ -12,6 +14,14 @@ from harness.errors import LabError
 FIRST, LAST = 20000, 32000
 _LISTEN = "0A"
 _random = random.SystemRandom()
+
+
+def is_ipv4(address: str) -> bool:
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def candidate(address: str, avoid: set[int]) -> int:
@@ -28,7 +38,7 @@ def _can_bind(address: str, port: int) -> bool:
         try:
             probe.bind((address, port))
         except OSError as error:
-            if error.errno == 99:  # EADDRNOTAVAIL: no port will do
+            if error.errno == errno.EADDRNOTAVAIL:  # no port will do
                 raise LabError(
                     "lab.broker_failed", f"{address} is not an address of this machine", "set the interface up first"
                 ) from error

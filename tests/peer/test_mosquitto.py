@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -22,7 +23,8 @@ from harness.lab.pki import Pki
 from harness.lab.profiles import Profile
 from harness.model import Listener
 from harness.paths import ROOT
-from harness.peer import canary, mosquitto, ports
+from harness.peer import brokerlog, canary, mosquitto, ports
+from harness.peer.brokerlog import BrokerLog
 from harness.peer.mosquitto import broker
 from tests.peer.sclient import attempt, mqtt_connect
 
@@ -183,6 +185,48 @@ def test_foreign_address(profiles: Profiles, pki: Pki, work: Path) -> None:
     with pytest.raises(LabError, match=r"192\.0\.2\.1 is not an address of this machine"), \
             broker(profiles["plain"], pki, work, address="192.0.2.1"):
         pass
+
+
+@pytest.mark.parametrize("address", ["::1", "localhost", "1.2.3"])
+def test_only_ipv4(address: str, profiles: Profiles, pki: Pki, work: Path) -> None:
+    with pytest.raises(UsageError, match="not an IPv4 address"), broker(profiles["plain"], pki, work, address=address):
+        pass
+
+
+def test_a_work_folder_that_cannot_be_made(profiles: Profiles, pki: Pki, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match="cannot be written"), broker(profiles["plain"], pki, tmp_path / "file" / "x"):
+        pass
+
+
+def test_a_full_disk_is_the_labs_fault_and_does_not_stop_the_broker(
+    profiles: Profiles, pki: Pki, tmp_path: Path
+) -> None:
+    def full(self: BrokerLog, file: object, data: bytes) -> int:
+        self.error = OSError(errno.ENOSPC, "No space left on device")
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(LabError) as caught:
+        patch.setattr(BrokerLog, "_write", full)
+        with broker(profiles["plain"], pki, tmp_path) as running, \
+                socket.create_connection((running.host, running.port), timeout=5) as stream:
+            stream.sendall(mqtt_connect())
+            assert stream.recv(4) == b"\x20\x02\x00\x00"
+    assert caught.value.cause == "lab.disk_full"
+    assert gone(running.pid)
+
+
+def test_a_flood_of_log_lines_is_bounded(
+    profiles: Profiles, pki: Pki, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokerlog, "MAX_FILE", 10_000)
+    monkeypatch.setattr(mosquitto, "START_TIMEOUT", 20.0)
+    flood = script(tmp_path / "flood", "seq 1 100000 >&2; echo Error: the last line >&2; exit 3")
+    monkeypatch.setenv("HIL_MOSQUITTO", flood)
+    with pytest.raises(LabError, match="the last line"), broker(profiles["plain"], pki, work):
+        pass
+    kept = (work / "broker.log").read_text()
+    assert len(kept) < 11_000 and kept.endswith("hil: the rest is not kept\n")
 
 
 def test_broken_certificate_is_named_with_the_logs_last_error(
