@@ -331,7 +331,7 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
     if (rc == 0) {
         bool resumed = false;
         rc = handshake(&resumed);
-        result->version = "1.2";
+        result->version = ssl.state > MBEDTLS_SSL_SERVER_HELLO ? "1.2" : "";
         result->suite = mbedtls_ssl_get_ciphersuite(&ssl);
         result->resumed = rc == 0 && resumed;
         uint32_t flags = mbedtls_ssl_get_verify_result(&ssl);

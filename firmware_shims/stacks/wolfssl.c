@@ -17,8 +17,8 @@
 
 #include <string.h>
 
-#define DEFAULT_SUITES                                                                                                \
-    "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256:"                                 \
+#define SUITES_13 "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
+#define SUITES_12                                                                                                     \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                        \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define DEFAULT_GROUPS "secp256r1,x25519,secp384r1,secp521r1"
@@ -169,11 +169,14 @@ static int load_credentials(const struct hil_tls_config *config) {
     return rc;
 }
 
-static int set_suites(const char *names) {
+static int set_suites(const struct hil_tls_config *config) {
     char list[512];
+    const char *names = config->suites;
     size_t len = 0;
     if (names == NULL || *names == '\0')
-        names = DEFAULT_SUITES;
+        names = config->max_version < 13    ? SUITES_12
+                : config->min_version >= 13 ? SUITES_13
+                                            : SUITES_13 ":" SUITES_12;
     for (; *names != '\0' && len < sizeof list - 1; names++)
         list[len++] = *names == ',' ? ':' : *names;
     list[len] = '\0';
@@ -200,6 +203,19 @@ static int set_groups(const struct hil_tls_config *config) {
         return api("wolfSSL_UseKeyShare", rc);
     }
     return rc;
+}
+
+/* renegotiation_info in the hello (RFC 5746), though this build never renegotiates. The library offers it in its API only
+ * together with renegotiation itself. */
+static int set_renegotiation_info(const struct hil_tls_config *config) {
+    if (config->min_version >= 13)
+        return 0;
+    int rc = TLSX_UseSecureRenegotiation(&ssl->extensions, ssl->heap);
+    TLSX *extension = TLSX_Find(ssl->extensions, TLSX_RENEGOTIATION_INFO);
+    if (rc != WOLFSSL_SUCCESS || extension == NULL)
+        return api("TLSX_UseSecureRenegotiation", rc);
+    ssl->secure_renegotiation = extension->data;
+    return 0;
 }
 
 static bool sigalg_left_out(const struct hil_tls_config *config, uint16_t code) {
@@ -243,7 +259,7 @@ static int make_context(const struct hil_tls_config *config) {
         wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
     else
         wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, on_verify);
-    if ((rc = set_suites(config->suites)) != 0)
+    if ((rc = set_suites(config)) != 0)
         return rc;
     return load_credentials(config);
 }
@@ -272,14 +288,17 @@ static int make_session(const struct hil_tls_config *config) {
         if (kept != NULL)
             hil_event_api("wolfSSL_set_session", wolfSSL_set_session(ssl, kept), 0);
     }
-    if ((rc = set_groups(config)) != 0)
+    if ((rc = set_groups(config)) != 0 || (rc = set_renegotiation_info(config)) != 0)
         return rc;
     return set_sigalgs(config);
 }
 
 /* --- results --- */
 
+/* Negotiated version; "" as long as the server has not spoken. */
 static const char *version_name(void) {
+    if (ssl->options.serverState < SERVER_HELLO_COMPLETE)
+        return "";
     switch (wolfSSL_version(ssl)) {
     case TLS1_2_VERSION:
         return "1.2";
