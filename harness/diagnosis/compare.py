@@ -7,6 +7,7 @@ certificate first. A set the listener's side of which is not known has `ok = Non
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """`fits`: True (must connect), False (`first` says what fails first), None (the listener is not known well enough)."""
+    """`fits`: True (must connect), False (`first` says what fails first), None (the listener is not known enough)."""
 
     version: str  # "1.2", "1.3" or "" when none is common
     dimensions: tuple[Dimension, ...]
@@ -53,7 +54,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         return next((d for d in self.dimensions if d.name == name), None)
 
 
-def offered_versions(hello: dict[str, Any]) -> list[str]:
+def offered_versions(hello: Mapping[str, Any]) -> list[str]:
     """Versions the ClientHello offers, newest first. Without supported_versions: legacy_version and what is below."""
     listed = hello.get("versions")
     if listed:
@@ -74,10 +75,10 @@ def openssl_defaults(listener: Listener) -> Listener:
     )
 
 
-_OPENSSL_SIGALGS = tuple(code for code, scheme in SCHEMES.items() if scheme.hash not in ("MD5", "SHA1") and code < 0x0810)
+_OPENSSL_SIGALGS = tuple(c for c, s in SCHEMES.items() if s.hash not in ("MD5", "SHA1") and c < 0x0810)
 
 
-def compare(client_hello: dict[str, Any], listener: Listener) -> Fit:
+def compare(client_hello: Mapping[str, Any], listener: Listener) -> Fit:
     """Compare a `client_hello` event (docs/wire-events.md) with a listener."""
     versions = _versions(client_hello, listener)
     if versions.ok is False:
@@ -97,12 +98,12 @@ def compare(client_hello: dict[str, Any], listener: Listener) -> Fit:
     return Fit(version=version, dimensions=(*blocking, _sni(client_hello, listener)), fits=fits)
 
 
-def _highest(hello: dict[str, Any]) -> str:
+def _highest(hello: Mapping[str, Any]) -> str:
     known = offered_versions(hello)
     return known[0] if known else "1.2"
 
 
-def _versions(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _versions(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     offered = offered_versions(hello)
     explicit = bool(hello.get("versions"))
     accepted = listener.versions
@@ -131,7 +132,7 @@ def _tls(version: str | Version) -> str:
     return f"TLS {version}" if version != "3.0" else "SSL 3.0"
 
 
-def _offered_suites(hello: dict[str, Any], tls13: bool) -> list[suites.Suite]:
+def _offered_suites(hello: Mapping[str, Any], tls13: bool) -> list[suites.Suite]:
     found = []
     for code in hello.get("suites", ()):
         if suites.is_signal(code):
@@ -142,12 +143,12 @@ def _offered_suites(hello: dict[str, Any], tls13: bool) -> list[suites.Suite]:
     return found
 
 
-def _suites13(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _suites13(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     offered = _offered_suites(hello, True)
     return _suite_dimension("cipher suites (TLS 1.3)", offered, offered, listener.suites13)
 
 
-def _usable12(hello: dict[str, Any], listener: Listener, version: str) -> list[suites.Suite]:
+def _usable12(hello: Mapping[str, Any], listener: Listener, version: str) -> list[suites.Suite]:
     """Offered suites that this version and this certificate allow."""
     key = listener.certificate.key if listener.certificate else ""
     usable = []
@@ -162,7 +163,7 @@ def _usable12(hello: dict[str, Any], listener: Listener, version: str) -> list[s
     return usable
 
 
-def _suites12(hello: dict[str, Any], listener: Listener, version: str, usable: list[suites.Suite]) -> Dimension:
+def _suites12(hello: Mapping[str, Any], listener: Listener, version: str, usable: list[suites.Suite]) -> Dimension:
     offered = _offered_suites(hello, False)
     dimension = _suite_dimension(f"cipher suites (TLS {version})", offered, usable, listener.suites12)
     if dimension.ok is False and listener.certificate and listener.suites12 is not None:
@@ -196,7 +197,7 @@ def _common12(listener: Listener, usable: list[suites.Suite]) -> list[suites.Sui
     return [s for s in usable if listener.suites12 is None or s.code in listener.suites12]
 
 
-def _groups12(hello: dict[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
+def _groups12(hello: Mapping[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
     common = _common12(listener, usable)
     elliptic = [s for s in common if s.kx == "ecdhe"]
     groups = hello.get("groups")
@@ -214,7 +215,7 @@ def _groups12(hello: dict[str, Any], listener: Listener, usable: list[suites.Sui
     return dimension
 
 
-def _groups13(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _groups13(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     dimension = _group_dimension(hello, listener)
     missing = [n for n, key in (("supported_groups", "groups"), ("key_share", "key_shares")) if hello.get(key) is None]
     if missing and not hello.get("psk"):
@@ -223,7 +224,7 @@ def _groups13(hello: dict[str, Any], listener: Listener) -> Dimension:
     return dimension
 
 
-def _group_dimension(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _group_dimension(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     groups = [g for g in hello.get("groups") or () if not suites.is_grease(g)]
     accepted = listener.groups
     common = [g for g in groups if accepted is not None and g in accepted]
@@ -239,7 +240,7 @@ def _group_dimension(hello: dict[str, Any], listener: Listener) -> Dimension:
     )
 
 
-def _curve12(hello: dict[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
+def _curve12(hello: Mapping[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
     """RFC 8422 5.1: in TLS 1.2 supported_groups also limits the curve of the certificate's key."""
     certificate = listener.certificate
     groups = hello.get("groups")
@@ -264,7 +265,7 @@ def _curve12(hello: dict[str, Any], listener: Listener, usable: list[suites.Suit
     )
 
 
-def _schemes12(hello: dict[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
+def _schemes12(hello: Mapping[str, Any], listener: Listener, usable: list[suites.Suite]) -> Dimension:
     common = _common12(listener, usable)
     if common and all(s.kx in ("rsa", "psk") for s in common):
         return msgspec.structs.replace(
@@ -276,7 +277,7 @@ def _schemes12(hello: dict[str, Any], listener: Listener, usable: list[suites.Su
     return dimension
 
 
-def _schemes13(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _schemes13(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     if hello.get("sigalgs") is None and not hello.get("psk"):
         note = "mandatory in TLS 1.3 and absent: signature_algorithms"
         empty = _scheme_dimension(hello, listener, True)
@@ -297,7 +298,7 @@ def schemes_for(offered: list[int], key: str, curve: str, tls13: bool) -> list[i
     return fitting
 
 
-def _scheme_dimension(hello: dict[str, Any], listener: Listener, tls13: bool) -> Dimension:
+def _scheme_dimension(hello: Mapping[str, Any], listener: Listener, tls13: bool) -> Dimension:
     listed = hello.get("sigalgs")
     # RFC 5246 7.4.1.4.1: absent in TLS 1.2 means SHA-1 only, which OpenSSL refuses at level 2
     offered = [0x0201, 0x0203] if listed is None else [s for s in listed if not suites.is_grease(s)]
@@ -331,7 +332,7 @@ def _scheme_dimension(hello: dict[str, Any], listener: Listener, tls13: bool) ->
     )
 
 
-def _sni(hello: dict[str, Any], listener: Listener) -> Dimension:
+def _sni(hello: Mapping[str, Any], listener: Listener) -> Dimension:
     """Not blocking: Mosquitto has one certificate a listener and ignores the name."""
     name = hello.get("sni")
     names = listener.certificate.names if listener.certificate else ()

@@ -1,0 +1,39 @@
+"""Remedies by cause and stack: tables, one a stack, with `generic` for what a stack's own table does not name."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+
+from harness.diagnosis.facts import Story
+
+_FOLDER = Path(__file__).parent
+STACKS = ("netx", "mbedtls", "wolfssl", "bearssl", "openssl", "gnutls", "paho", "coremqtt", "lwip", "wiznet", "spwf04")
+_ALIASES = {"mosquitto": "openssl", "python": "openssl", "connack": "", "pubsubclient": "paho", "nx": "netx"}
+
+
+@functools.cache
+def table(stack: str) -> dict[str, str]:
+    """The remedies of a stack ("generic", "broker" too); {} for a stack without a table."""
+    path = _FOLDER / f"{stack}.toml"
+    if stack not in (*STACKS, "generic", "broker") or not path.is_file():
+        return {}
+    families = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {f"{family}.{name}": text for family, members in families.items() for name, text in members.items()}
+
+
+def stack_of(story: Story) -> str:
+    """The stack whose words a remedy uses; "" when it is not known."""
+    named = _ALIASES.get(story.stack, story.stack)
+    if named in STACKS:
+        return named
+    seen = story.log.stacks if story.log is not None else {}
+    return next((s for s in map(lambda n: _ALIASES.get(n, n), seen) if s in STACKS), "")
+
+
+def remedy(cause: str, stack: str) -> str:
+    """What to change, in the words of the stack where there is a table for it."""
+    own = table(stack).get(cause, "")
+    common = table("generic").get(cause, "")
+    return own or common

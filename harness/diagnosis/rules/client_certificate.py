@@ -1,0 +1,415 @@
+"""The broker refuses the device's certificate or key. The log says "certificate verify failed" for all of them, so the
+certificate in the capture is read against the alert's number, the CA names the broker asked for and its CRL setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.diagnosis.facts import Conn, Story, empty_certificate, leaf
+from harness.diagnosis.registry import suites
+from harness.diagnosis.rules.claim import (
+    FALLBACK,
+    LIKELY,
+    LOGGED,
+    MAYBE,
+    PROVED,
+    TOLD,
+    Claim,
+    entries,
+    failing,
+    first_log,
+    first_told,
+    frame,
+    log,
+    uart,
+)
+from harness.diagnosis.rules.seen import Seen, end_frame, from_broker, last_failing
+from harness.diagnosis.rules.server_certificate import dates, lacks_usage
+
+if TYPE_CHECKING:
+    from harness.evidence.uart import UartHit
+
+Certificate = Mapping[str, Any]
+ALERT_SIZES = (19, 11)  # a sealed alert of TLS 1.3: 2 + 1 + 16, or + 8 with CCM_8
+
+
+def wrong_store_lines(story: Story) -> tuple[str, ...]:
+    """UART lines that show the device's own certificate added with the call for trusted CAs (NetX)."""
+    added = [h for h in story.uart if "trusted_certificate_add" in f"{h.api} {h.text}"]
+    local = [h for h in story.uart if "local_certificate_add" in f"{h.api} {h.text}"]
+    if local:
+        return ()
+    own = re.compile(r"client|device|own|local|identity", re.IGNORECASE)
+    named = [h for h in added if own.search(h.text.partition("nx_secure")[0])]
+    told = named or [h for h in story.uart if "client_certificate.wrong_store" in h.causes]
+    return tuple(uart(h) for h in told[:1])
+
+
+def missing(story: Story) -> Iterable[Claim]:
+    """An empty Certificate message, then alert 40 (1.2) or 116 (1.3)."""
+    conn = last_failing(story)
+    if conn is None and story.has_wire and story.conns:
+        return
+    said = entries(story, "peer did not return a certificate")
+    seen = from_broker(story, conn)
+    evidence: list[str] = []
+    proved = False
+    where = seen.frame if seen else 0
+    if conn is not None and conn.server_hello is not None:
+        empty = empty_certificate(conn)
+        if empty is not None:
+            evidence.append(frame(empty, "the device's Certificate message is empty"))
+            proved = seen is not None and seen.code in (40, 116)
+            proved = proved or bool(said)
+            where = where or int(empty.get("frame", 0))
+        elif conn.client_certificate is not None:
+            return
+        elif seen is not None and seen.code == 116:
+            proved = True
+        else:
+            sealed = sealed_empty(conn)
+            if sealed is not None:
+                evidence.append(frame(sealed, f"a sealed record of {sealed.get('len')} bytes: an empty Certificate"))
+                where = where or end_frame(conn, "s")
+    elif conn is not None:
+        return
+    if seen is not None and seen.code in (40, 116):
+        evidence += seen.evidence
+    evidence += [log(e) for e in said[:1]]
+    if not evidence or not (proved or said or any("sealed" in e for e in evidence)):
+        return
+    store = wrong_store_lines(story)
+    if store:
+        yield Claim(
+            id="client_certificate.wrong_store",
+            confidence="certain" if proved else "probable",
+            weight=PROVED + 6,
+            evidence=(*store, *evidence),
+            explain="The device's certificate is added as a trusted CA, so there is none to send.",
+            frame=where,
+        )
+    yield Claim(
+        id="client_certificate.missing",
+        confidence="certain" if proved and not store else "probable",
+        weight=PROVED + 5 if proved or said else LIKELY,
+        evidence=tuple(evidence),
+        explain="The broker requires a client certificate and the device sent none: none provisioned, or in the "
+        "wrong store.",
+        frame=where,
+    )
+
+
+def sealed_empty(conn: Conn) -> Mapping[str, Any] | None:
+    """TLS 1.3 without keys: the device's first sealed record has the length of an empty Certificate."""
+    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    if conn.version != "1.3" or not mine:
+        return None
+    first = mine[0]
+    fits = first.get("guess") == "empty_certificate" or int(first.get("len", 0)) in (25, 17)
+    return first if fits and len(mine) >= 2 and _cut_by_broker(conn) else None
+
+
+def _cut_by_broker(conn: Conn) -> bool:
+    return conn.sender_first == "s"
+
+
+def identity_demanded(story: Story) -> Iterable[Claim]:
+    """`use_identity_as_username`, and no certificate was asked for: CONNACK 4."""
+    for conn in failing(story)[-1:]:
+        refused = [m for m in conn.packets("CONNACK", "s") if m.get("code") in (4, 0x86)]
+        listener = story.listener
+        if not refused or listener is None or not listener.identity_as_username or conn.client_certificate is not None:
+            continue
+        yield Claim(
+            id="client_certificate.missing",
+            confidence="probable",
+            weight=PROVED + 1,
+            evidence=(
+                frame(refused[0], f"CONNACK {refused[0].get('code')}"),
+                "listener: use_identity_as_username, and the device sent no certificate",
+            ),
+            explain="The broker takes the user name from the client certificate, and there was none.",
+            frame=int(refused[0].get("frame", 0)),
+        )
+
+
+def by_alert(story: Story) -> Iterable[Claim]:
+    """A certificate was sent and the broker refused it."""
+    conn = last_failing(story)
+    if conn is None and story.has_wire and story.conns:
+        return
+    if conn is not None and (conn.server_hello is None or empty_certificate(conn) is not None):
+        return
+    seen = from_broker(story, conn)
+    said = entries(story, "certificate verify failed")
+    said = [e for e in said if e.alert is None]
+    end = leaf(conn.client_certificate) if conn else None
+    verify = seen is not None and seen.code in (42, 43, 44, 45, 46, 48)
+    if seen is not None and seen.position in ("start", "hello", "server_flight"):
+        return
+    if not verify and not said:
+        return
+    evidence = [*(seen.evidence if seen else ()), *(log(e) for e in said[:1])]
+    if conn is not None and end is not None:
+        subject = frame(conn.client_certificate, f"device certificate {end.get('subject', '')!r}")
+        found = list(_visible(story, conn, end, seen, (subject, *evidence)))
+        yield from found
+        if found:
+            return
+    yield from _hidden(story, conn, seen, tuple(evidence))
+
+
+def _visible(
+    story: Story, conn: Conn, end: Certificate, seen: Seen | None, evidence: tuple[str, ...]
+) -> Iterator[Claim]:
+    code = seen.code if seen else 0
+    where = seen.frame if seen else end_frame(conn, "s")
+    chain = list((conn.client_certificate or {}).get("chain", ()))
+    date = next((d for d in (dates(c, story.now) for c in chain) if d), "")
+    crl = story.listener.checks_crl if story.listener is not None else None
+    requested = [str(c) for c in (conn.certificate_request or {}).get("cas", ())]
+    issuers = {str(c.get("issuer", "")) for c in chain}
+    known_issuer = bool(requested) and bool(issuers & set(requested))
+    foreign = bool(requested) and not known_issuer
+    exact = seen is not None and seen.exact
+
+    def claim(cause: str, weight: int, explain: str, certain: bool = False, possible: bool = False) -> Claim:
+        level = "certain" if certain and exact else "possible" if possible else "probable"
+        return Claim(
+            id=cause,
+            confidence=level,  # type: ignore[arg-type]
+            weight=weight,
+            evidence=evidence,
+            explain=explain,
+            frame=where,
+        )
+
+    if date == "expired" and code in (45, 0):
+        text = "The device's certificate is past its end date."
+        yield claim("client_certificate.expired", PROVED + 2, text, certain=code == 45)
+        return
+    if date == "future" and code in (42, 0):
+        text = "The device's certificate begins in the future."
+        yield claim("client_certificate.not_yet_valid", PROVED + 2, text, certain=code == 42)
+        return
+    if code == 44:
+        text = "The broker's CRL lists the device's certificate."
+        yield claim("client_certificate.revoked", PROVED, text, certain=True)
+    elif code == 43:
+        wrong = lacks_usage(end, "clientAuth")
+        text = "Its extended key usage is not clientAuth." if wrong else "The broker cannot use this certificate."
+        yield claim("client_certificate.wrong_usage", PROVED if wrong else LIKELY, text, certain=wrong)
+        yield claim("client_certificate.unsupported", MAYBE, "", possible=True)
+    elif code == 45:
+        text = "The certificate itself is in date, so the broker's CRL is past its next update."
+        yield claim("client_certificate.crl_expired", PROVED if crl else LIKELY, text)
+    elif code == 48 and foreign:
+        text = f"Its issuer {', '.join(sorted(issuers))[:120]!r} is not among the CAs the broker asks for."
+        yield claim("client_certificate.untrusted", PROVED, text, certain=True)
+    elif code == 48 and known_issuer:
+        text = "The broker knows the issuer, so what it lacks is the CRL of that issuer."
+        yield claim("client_certificate.crl_missing", PROVED if crl else LIKELY, text)
+        yield claim("client_certificate.untrusted", MAYBE, "", possible=True)
+    elif code == 48:
+        yield claim("client_certificate.untrusted", LIKELY, "The broker has no CA for the device's certificate.")
+    elif code in (42, 0, 46):
+        weak = weakness(chain)
+        if weak:
+            yield claim("client_certificate.weak", PROVED if code == 42 else LIKELY, weak, certain=code == 42)
+        elif foreign and code == 0:
+            yield claim("client_certificate.untrusted", LIKELY, "Its issuer is not among the CAs the broker asks for.")
+        elif code == 0 and lacks_usage(end, "clientAuth"):
+            yield claim("client_certificate.wrong_usage", LIKELY, "Its extended key usage is not clientAuth.")
+        elif code == 0 and crl:
+            yield claim("client_certificate.revoked", MAYBE, "The broker checks CRLs.", possible=True)
+            yield claim("client_certificate.crl_expired", MAYBE - 1, "", possible=True)
+            yield claim("client_certificate.crl_missing", MAYBE - 2, "", possible=True)
+        elif code == 42:
+            yield claim("client_certificate.weak", MAYBE, "", possible=True)
+            yield claim("client_certificate.unsupported", MAYBE - 1, "", possible=True)
+
+
+def weakness(chain: list[Certificate]) -> str:
+    """Why OpenSSL's security level 2 refuses a chain: RSA under 2048 bits, EC under 224, MD5 or SHA-1 signatures."""
+    for certificate in chain:
+        bits = int(certificate.get("bits", 0))
+        subject = str(certificate.get("subject", ""))
+        if certificate.get("key") == "rsa" and 0 < bits < 2048:
+            return f"{subject!r} has an RSA key of {bits} bits; the broker wants 2048."
+        if certificate.get("key") == "ec" and 0 < bits < 224:
+            return f"{subject!r} has an EC key of {bits} bits; the broker wants 224."
+        signature = str(certificate.get("sig", "")).lower()
+        if not certificate.get("self_signed") and ("sha1" in signature or "md5" in signature):
+            return f"{subject!r} is signed with {certificate.get('sig')}; the broker wants SHA-256."
+    return ""
+
+
+def _hidden(story: Story, conn: Conn | None, seen: Seen | None, evidence: tuple[str, ...]) -> Iterator[Claim]:
+    crl = story.listener.checks_crl if story.listener is not None else None
+    by_code: dict[int, tuple[str, ...]] = {
+        42: ("client_certificate.weak", "client_certificate.not_yet_valid"),
+        43: ("client_certificate.wrong_usage", "client_certificate.unsupported"),
+        44: ("client_certificate.revoked",),
+        45: ("client_certificate.expired", "client_certificate.crl_expired"),
+        46: ("client_certificate.unsupported",),
+        48: ("client_certificate.untrusted", "client_certificate.crl_missing"),
+        0: ("client_certificate.untrusted", "client_certificate.expired", "client_certificate.wrong_usage"),
+    }
+    code = seen.code if seen is not None and seen.code in by_code else 0
+    order = by_code[code]
+    if crl is False:
+        order = tuple(c for c in order if "crl" not in c)
+    for index, cause in enumerate(order):
+        sure = index == 0 and code not in (0, 42)
+        yield Claim(
+            id=cause,
+            confidence="probable" if sure else "possible",
+            weight=(LIKELY if sure else MAYBE) + 3 - index,
+            evidence=evidence,
+            explain="" if sure else "The device's certificate is sealed here, so its defect cannot be read.",
+            frame=seen.frame if seen else end_frame(conn, "s"),
+        )
+
+
+def key_mismatch(story: Story) -> Iterable[Claim]:
+    """CertificateVerify does not verify: 51 (same key type) or 47 (another type), or the device finds it itself."""
+    conn = last_failing(story)
+    said = entries(story, "bad signature", "wrong signature type")
+    for hit_cause in ("client_key.mismatch",):
+        evidence = first_told(story, hit_cause)
+        if evidence and (conn is not None or not story.conns):
+            yield Claim(id=hit_cause, confidence="probable", weight=TOLD + 3, evidence=evidence)
+    if conn is None and story.has_wire and story.conns:
+        return
+    seen = from_broker(story, conn)
+    verify = conn.client_verify if conn else None
+    shown = conn is not None and leaf(conn.client_certificate) is not None
+    digest = entries(story, "digest check failed")
+    late = seen is not None and seen.position in ("client_flight", "application")
+    by_alert = seen is not None and seen.code in (47, 51) and shown and late
+    if digest or not (by_alert or said):
+        return
+    if conn is not None and conn.server_hello is None:
+        return
+    evidence = (
+        *((frame(verify, "the device's CertificateVerify"),) if verify else ()),
+        *(seen.evidence if seen and seen.code in (47, 51) else ()),
+        *(log(e) for e in said[:1]),
+    )
+    yield Claim(
+        id="client_key.mismatch",
+        confidence="certain" if by_alert and said else "probable",
+        weight=PROVED if by_alert and said else LOGGED if said else LIKELY + 5,
+        evidence=evidence,
+        explain="The signature made with the device's private key does not fit its certificate.",
+        frame=seen.frame if seen else 0,
+    )
+
+
+def wrong_key_format(story: Story) -> Iterable[Claim]:
+    """The device could not read its own key or certificate, so nothing went out."""
+    quiet = not any(c.hellos for c in story.conns)
+    for cause in ("client_key.wrong_format", "certificate.wrong_format"):
+        for hit in story.uart:
+            if not hit.causes or hit.causes[0] != cause:
+                continue
+            own = cause == "certificate.wrong_format" and _about_own_key(hit)
+            yield Claim(
+                id="client_key.wrong_format" if own else cause,
+                confidence="probable",
+                weight=TOLD + (15 if quiet else 0),
+                evidence=(uart(hit), *(("wire: no ClientHello",) if quiet and story.has_wire else ())),
+                explain=hit.meaning,
+            )
+            break
+
+
+def _about_own_key(hit: UartHit) -> bool:
+    return bool(re.search(r"\bkey\b|private", hit.text.partition("0x")[0], re.IGNORECASE))
+
+
+def refused_13_sealed(story: Story) -> Iterable[Claim]:
+    """TLS 1.3, nothing readable: the device finishes, the broker answers with one sealed alert and cuts."""
+    conn = last_failing(story)
+    if conn is None or conn.version != "1.3" or conn.mqtt or conn.alerts or conn.decrypted:
+        return
+    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    last = [s for s in conn.sealed if s.get("dir") == "s"]
+    if not mine or not last or not _cut_by_broker(conn) or int(last[-1].get("len", 0)) not in ALERT_SIZES:
+        return
+    if int(last[-1].get("t", 0)) < int(mine[0].get("t", 0)) or sealed_empty(conn) is not None:
+        return
+    if any(e.code is not None for e in story.broker):
+        return
+    answered = [s for s in last if int(s.get("t", 0)) > int(mine[0].get("t", 0))]
+    if len(answered) > 1:
+        return
+    picture = (frame(last[-1], f"one sealed record of {last[-1].get('len')} bytes (an alert), then the broker cuts"),)
+    large = sum(int(s.get("len", 0)) for s in mine) > 400
+    for cause, weight in (
+        ("client_certificate.untrusted" if large else "tls.record_corrupt", MAYBE),
+        ("client_certificate.expired" if large else "client_certificate.missing", MAYBE - 1),
+        ("client_key.mismatch" if large else "tls.finished_mismatch", MAYBE - 2),
+    ):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=weight,
+            evidence=picture,
+            explain="Several faults give this picture; a key log or the broker's log tells them apart.",
+            frame=int(last[-1].get("frame", 0)),
+        )
+
+
+def unsupported_by_device(story: Story) -> Iterable[Claim]:
+    """The device says that it cannot sign with its own certificate."""
+    evidence = first_told(story, "client_certificate.unsupported")
+    conn = last_failing(story)
+    if not evidence or (conn is None and story.conns):
+        return
+    request = conn.certificate_request if conn is not None else None
+    asked = (frame(request, "the broker asks for one"),) if request is not None else ()
+    yield Claim(
+        id="client_certificate.unsupported",
+        confidence="probable",
+        weight=TOLD + (5 if request is not None else 0),
+        evidence=(*evidence, *asked),
+    )
+
+
+def hash_mismatch(story: Story) -> Iterable[Claim]:
+    """Finished or CertificateVerify made with another hash than the suite demands."""
+    conn = last_failing(story)
+    if conn is None or conn.server_hello is None:
+        return
+    seen = from_broker(story, conn)
+    said = first_log(story, "digest check failed")
+    if not said and not (seen is not None and seen.code == 51 and seen.position in ("client_flight", "application")):
+        return
+    if not said and leaf(conn.client_certificate) is not None:
+        return
+    suite = suites.lookup(int(conn.server_hello.get("suite", 0)))
+    evidence = (*(seen.evidence if seen else ()), *said)
+    where = seen.frame if seen else 0
+    long_hash = suite is not None and suite.hash == "SHA384"
+    if suite is not None and long_hash:
+        yield Claim(
+            id="tls.handshake_hash_mismatch",
+            confidence="probable",
+            weight=PROVED,
+            evidence=(frame(conn.server_hello, f"suite {suite.name}"), *evidence),
+            explain=f"{suite.name} demands SHA-384 for the transcript; the device's Finished does not verify.",
+            frame=where,
+        )
+    yield Claim(
+        id="tls.finished_mismatch",
+        confidence="probable" if not long_hash else "possible",
+        weight=LIKELY if long_hash else PROVED,
+        evidence=evidence,
+        explain="The device's Finished does not verify: the two sides saw different bytes, or hash differently.",
+        frame=where,
+    )
+    yield Claim(id="tls.record_corrupt", confidence="possible", weight=FALLBACK + 15, evidence=evidence, frame=where)

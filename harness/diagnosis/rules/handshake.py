@@ -1,0 +1,370 @@
+"""Records and handshake messages: corrupt, out of order, malformed, too large, cut; and who closed without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.diagnosis.facts import AlertFact, Conn, Event, Story
+from harness.diagnosis.outcome import connected, works
+from harness.diagnosis.registry import suites
+from harness.diagnosis.rules.claim import (
+    FALLBACK,
+    LIKELY,
+    LOGGED,
+    MAYBE,
+    PROVED,
+    Claim,
+    alert_evidence,
+    entries,
+    failing,
+    first_log,
+    first_told,
+    frame,
+    log,
+)
+from harness.diagnosis.rules.negotiation import missing_extensions
+from harness.diagnosis.rules.seen import from_broker, from_device, last_failing
+from harness.diagnosis.rules.server_certificate import LARGE, name_mismatch
+
+_CORRUPT_LOG = ("decryption failed or bad record mac", "bad record mac", "sslv3 alert bad record mac")
+
+
+def every_failure(story: Story) -> list[Conn]:
+    """Connections in which something went wrong, also after they worked for a while; nothing if a retry worked."""
+    if works(story):
+        return [c for c in story.conns if connected(c) is True and (c.fatal("broker") or c.fatal("device"))]
+    return story.conns[-1:] if story.conns else []
+
+
+def record_corrupt(story: Story) -> Iterable[Claim]:
+    """bad_record_mac, from either side; or the log's word for it."""
+    for conn in every_failure(story):
+        for sender in ("broker", "device"):
+            alert = conn.fatal(sender)
+            if alert is None or alert.code not in (20, 21):
+                continue
+            suite = suites.lookup(int(conn.server_hello.get("suite", 0))) if conn.server_hello else None
+            psk = suite is not None and suite.kx == "psk"
+            yield Claim(
+                id="tls.record_corrupt",
+                confidence="probable" if psk else "certain",
+                weight=PROVED - (2 if psk else 0),
+                evidence=(alert_evidence(alert), *first_log(story, *_CORRUPT_LOG)),
+                explain=f"The {alert.sender} could not authenticate a record: bytes changed below TLS, or the other "
+                "side's cipher is wrong.",
+                frame=alert.frame,
+            )
+            return
+    if works(story):
+        return
+    said = [e for e in story.broker if e.reason.lower() in _CORRUPT_LOG or e.alert == 20]
+    if said:
+        yield Claim(id="tls.record_corrupt", confidence="probable", weight=LOGGED, evidence=(log(said[0]),))
+
+
+def device_decrypt_error(story: Story) -> Iterable[Claim]:
+    """The device says 51: a signature of the broker's flight does not verify. With a good broker, bytes changed."""
+    conn = last_failing(story)
+    if conn is None and story.conns:
+        return
+    seen = from_device(story, conn)
+    if seen is None or seen.code != 51 or (conn is not None and conn.server_hello is None):
+        return
+    yield Claim(
+        id="tls.record_corrupt",
+        confidence="probable",
+        weight=LIKELY + 2,
+        evidence=seen.evidence,
+        explain="A signature over the handshake does not verify: the two sides saw different bytes.",
+        frame=seen.frame,
+    )
+    yield Claim(
+        id="server_certificate.bad_signature", confidence="possible", weight=MAYBE + 2, evidence=seen.evidence
+    )
+    yield Claim(id="tls.finished_mismatch", confidence="possible", weight=MAYBE, evidence=seen.evidence)
+
+
+def unexpected(story: Story) -> Iterable[Claim]:
+    """unexpected_message(10), from either side; renegotiation refused; handshake messages nobody expects."""
+    for conn in every_failure(story):
+        for sender in ("broker", "device"):
+            alert = conn.fatal(sender)
+            if alert is None or alert.code != 10:
+                continue
+            yield Claim(
+                id="tls.unexpected_message",
+                confidence="certain" if sender == "broker" else "probable",
+                weight=PROVED,
+                evidence=(*_before(conn, alert), alert_evidence(alert), *first_log(story, "unexpected message")),
+                explain=f"The {alert.sender} got a message it does not expect at this point, or does not know.",
+                frame=alert.frame,
+            )
+            return
+        refusal = next((a for a in conn.alerts if a.code == 100), None)
+        if refusal is not None and (conn.fatal("device") or connected(conn) is not True):
+            yield Claim(
+                id="tls.unexpected_message",
+                confidence="probable",
+                weight=PROVED,
+                evidence=(alert_evidence(refusal),),
+                explain="The device asks for renegotiation, which the broker refuses.",
+                frame=refusal.frame,
+            )
+            return
+    if works(story):
+        return
+    said = entries(story, "unexpected message", "unexpected record", "app data in handshake", "ccs received early")
+    if said:
+        yield Claim(id="tls.unexpected_message", confidence="probable", weight=LOGGED, evidence=(log(said[0]),))
+
+
+def _before(conn: Conn, alert: AlertFact) -> tuple[str, ...]:
+    """The record of the other side just before an alert: what was not expected."""
+    other = "c" if alert.sender == "broker" else "s"
+    earlier: list[Event] = [r for r in conn.records if r.get("dir") == other and int(r.get("frame", 0)) <= alert.frame]
+    names = {20: "ChangeCipherSpec", 21: "alert", 22: "handshake", 23: "application data"}
+    if not earlier:
+        return ()
+    kind = earlier[-1].get("type")
+    return (frame(earlier[-1], f"a record of type {names.get(int(kind or 0), kind)}"),)
+
+
+def malformed(story: Story) -> Iterable[Claim]:
+    """decode_error or illegal_parameter that is no echo of a close, or a message that does not parse."""
+    conn = last_failing(story)
+    if conn is None:
+        return
+    broken = [o for o in conn.odd if o.get("malformed")] + [h for h in conn.hellos if h.get("malformed")]
+    for sender in ("broker", "device"):
+        alert = conn.fatal(sender)
+        if alert is None or alert.code not in (47, 50):
+            continue
+        if alert.code == 47 and alert.position in ("client_flight", "application"):
+            continue
+        hello = conn.hello or {}
+        if alert.code == 47 and (hello.get("psk") or (alert.position == "hello" and missing_extensions(hello))):
+            continue
+        yield Claim(
+            id="tls.malformed_message",
+            confidence="probable",
+            weight=PROVED if broken or sender == "broker" else LIKELY,
+            evidence=(
+                *(frame(b, f"does not parse: {b.get('malformed')}") for b in broken[:1]),
+                alert_evidence(alert),
+                *first_log(story, "length mismatch", "bad extension", "bad length", "decode error", "bad digest length"),
+            ),
+            explain=f"The {alert.sender} could not parse a message, or found a forbidden value in it.",
+            frame=alert.frame,
+        )
+        return
+    if broken and not conn.alerts:
+        yield Claim(
+            id="tls.malformed_message",
+            confidence="probable",
+            weight=LIKELY,
+            evidence=(frame(broken[0], f"does not parse: {broken[0].get('malformed')}"),),
+            frame=int(broken[0].get("frame", 0)),
+        )
+
+
+def too_large(story: Story) -> Iterable[Claim]:
+    """record_overflow(22); or the device stops after a large flight and says its buffer is too small."""
+    for conn in every_failure(story):
+        for sender in ("broker", "device"):
+            alert = conn.fatal(sender)
+            if alert is not None and alert.code == 22:
+                yield Claim(
+                    id="tls.record_too_large",
+                    confidence="certain",
+                    weight=PROVED,
+                    evidence=(alert_evidence(alert), *first_log(story, "packet length too long", "data length too long")),
+                    explain=f"A record exceeds what the {alert.sender} takes.",
+                    frame=alert.frame,
+                )
+                return
+    if works(story):
+        return
+    said = entries(story, "packet length too long", "data length too long")
+    if said and not any(c.packets("CONNECT", "c") for c in story.conns):
+        yield Claim(id="tls.record_too_large", confidence="probable", weight=LOGGED, evidence=(log(said[0]),))
+
+
+def flight_not_digested(story: Story) -> Iterable[Claim]:
+    """The device stops inside the broker's flight, without an alert or with internal_error: size is the strongest hint."""
+    conn = last_failing(story)
+    if conn is None or conn.server_hello is None or conn.mqtt:
+        return
+    alert = conn.fatal("device")
+    if alert is not None and alert.code not in (80, 22, 40, 50, 10, 47):
+        return
+    if alert is None and (conn.sender_first != "c" or conn.client_key_exchange or conn.client_certificate):
+        return
+    if any(s.get("dir") == "c" for s in conn.sealed) or "c" in conn.finished:
+        return
+    message = conn.server_certificate
+    size = int(message.get("len", 0)) if message else _flight_size(conn)
+    spanned = int(message.get("records", 1)) if message else 1
+    told = (
+        *first_told(story, "tls.handshake_fragmentation_unsupported"),
+        *first_told(story, "tls.record_too_large"),
+        *first_told(story, "device.buffer_too_small"),
+    )
+    seen = (frame(message, f"Certificate message of {size} bytes in {spanned} record(s)"),) if message else ()
+    where = alert.frame if alert else _end(conn)
+    if spanned > 1 and (alert is None or alert.code != 80):
+        yield Claim(
+            id="tls.handshake_fragmentation_unsupported",
+            confidence="probable",
+            weight=LIKELY + (15 if told else 9),
+            evidence=(*seen, *told[:1], *((alert_evidence(alert),) if alert else ())),
+            explain="The broker's Certificate message spans several records and the device gave up without joining them.",
+            frame=where,
+        )
+    if size > LARGE and (alert is None or alert.code in (80, 22, 50)):
+        for index, cause in enumerate(
+            ("server_certificate.too_large", "device.buffer_too_small", "tls.record_too_large")
+        ):
+            yield Claim(
+                id=cause,
+                confidence="possible",
+                weight=(LIKELY if spanned == 1 else MAYBE) - index,
+                evidence=(*seen, *((alert_evidence(alert),) if alert else ())),
+                explain=f"The broker's chain takes {size} bytes; the device stopped right after it.",
+                frame=where,
+            )
+
+
+def _flight_size(conn: Conn) -> int:
+    """Largest sealed record of the broker before the device answered: its Certificate, in TLS 1.3."""
+    return max((int(s.get("len", 0)) for s in conn.sealed if s.get("dir") == "s"), default=0)
+
+
+def _end(conn: Conn) -> int:
+    ends = [*conn.fins, *conn.resets]
+    return int(ends[0].get("frame", 0)) if ends else 0
+
+
+def device_internal_error(story: Story) -> Iterable[Claim]:
+    """internal_error(80) from the device, when nothing better explains it."""
+    conn = last_failing(story)
+    if conn is None and story.conns:
+        return
+    seen = from_device(story, conn)
+    if seen is None or seen.code != 80:
+        return
+    if conn is not None and name_mismatch(story, conn) is not None:
+        return
+    yield Claim(
+        id="tls.device_internal_error",
+        confidence="probable",
+        weight=MAYBE - 5,
+        evidence=seen.evidence,
+        explain="internal_error(80): the crypto engine, memory, the random source, or any error without an alert.",
+        frame=seen.frame,
+    )
+
+
+def device_handshake_failure(story: Story) -> Iterable[Claim]:
+    """Alert 40 or 47 from the device after the broker's flight: a curve, suite or format it does not have."""
+    conn = last_failing(story)
+    if conn is None or conn.server_hello is None:
+        return
+    alert = conn.fatal("device")
+    if alert is None or alert.code not in (40, 71):
+        return
+    if any(a.code == 100 for a in conn.alerts):
+        return
+    yield Claim(
+        id="server_certificate.unsupported",
+        confidence="possible",
+        weight=MAYBE,
+        evidence=(alert_evidence(alert),),
+        explain="The device cannot use the broker's curve, key or suite.",
+        frame=alert.frame,
+    )
+    yield Claim(
+        id="tls.no_common_group", confidence="possible", weight=MAYBE - 1, evidence=(alert_evidence(alert),)
+    )
+
+
+def broker_failed(story: Story) -> Iterable[Claim]:
+    """internal_error(80) from the broker, or a listener that cannot use its certificate."""
+    conn = last_failing(story)
+    if conn is None:
+        return
+    seen = from_broker(story, conn)
+    if seen is None or seen.code != 80 or conn.server_hello is not None and conn.complete:
+        return
+    said = [e for e in story.broker if e.code is not None and e.alert is None]
+    yield Claim(
+        id="tls.broker_misconfigured",
+        confidence="possible",
+        weight=MAYBE,
+        evidence=(*seen.evidence, *(log(e) for e in said[:1])),
+        explain="The broker failed inside: its certificate, key or cipher list cannot be used.",
+        frame=seen.frame,
+    )
+
+
+def closed_without_a_word(story: Story) -> Iterable[Claim]:
+    """Somebody closed during the handshake with no alert. Fallback."""
+    conn = last_failing(story)
+    if conn is None or not conn.established or conn.refused is not None:
+        return
+    if conn.fatal("broker") or conn.fatal("device") or conn.packets("CONNECT", "c"):
+        return
+    ends = sorted([*conn.fins, *conn.resets], key=lambda e: (int(e.get("t", 0)), int(e.get("frame", 0))))
+    if not ends:
+        return
+    first = ends[0]
+    by_device = first.get("dir") == "c"
+    how = "FIN" if first.get("ev") == "fin" else "RST"
+    if conn.server_hello is not None:
+        place = "after the broker's flight"
+    elif conn.hellos:
+        place = "after the ClientHello"
+    else:
+        place = "before a whole ClientHello"
+    echo = [a for a in conn.alerts if a.after_fin]
+    eof = entries(story, "unexpected eof while reading")
+    yield Claim(
+        id="tls.closed_by_device" if by_device else "tls.closed_by_broker",
+        confidence="probable",
+        weight=FALLBACK + (3 if how == "FIN" or by_device else -8),
+        evidence=(
+            frame(first, f"{how} from the {'device' if by_device else 'broker'} {place}, no alert before it"),
+            *(f"frame {a.frame}: alert {a.code} {a.name} is only the echo of that close" for a in echo[:1]),
+            *(log(e) for e in eof[:1]),
+        ),
+        explain=f"The {'device' if by_device else 'broker'} closed {place} and said nothing.",
+        frame=int(first.get("frame", 0)),
+    )
+
+
+def closed_by_log(story: Story) -> Iterable[Claim]:
+    """No capture: the broker's log says that the client closed in the handshake."""
+    if story.conns:
+        return
+    said = entries(story, "unexpected eof while reading")
+    unknown = [e for e in story.broker if e.kind == "tls_protocol_error" and e.client == "<unknown>"]
+    if said and unknown and not works(story):
+        yield Claim(id="tls.closed_by_device", confidence="possible", weight=FALLBACK, evidence=(log(said[0]),))
+
+
+def stops_mid_handshake(story: Story) -> Iterable[Claim]:
+    """The device goes quiet in the handshake and the connection stays open: a hang, or the capture ended."""
+    for conn in failing(story)[-1:]:
+        if not conn.established or conn.fins or conn.resets or conn.alerts or not conn.hellos:
+            continue
+        if conn.server_hello is None or conn.client_key_exchange or conn.mqtt or conn.complete:
+            continue
+        if any(s.get("dir") == "c" for s in conn.sealed):
+            continue
+        yield Claim(
+            id="device.hang",
+            confidence="possible",
+            weight=FALLBACK,
+            evidence=(frame(conn.server_hello, "the broker's flight, then nothing from the device"),),
+            explain="The device does not answer the broker's flight.",
+            frame=int(conn.server_hello.get("frame", 0)),
+        )
