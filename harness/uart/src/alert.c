@@ -142,7 +142,9 @@ size_t hil_uart_alerts(const uint8_t *p, size_t n, struct hil_alert *out, size_t
             size_t end = number(p, n, i, &value);
             bool whole = end == n || !((p[end] | 0x20) >= 'a' && (p[end] | 0x20) <= 'z');
             if (end > i && whole) {
-                if (is_level)
+                if (value == 21 && find(p, at, at > 12 ? at - 12 : 0, "type") != at)
+                    ; /* "Content Type: Alert (21)": the record type */
+                else if (is_level)
                     level = value;
                 else if (put(out, max, &count, direction_near(p, n, at, end), level, value, at, end))
                     return count;

@@ -329,6 +329,8 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
         if ((flags & HIL_W_NUM) && len <= 4 && upper == len && len == 4)
             flags &= ~(unsigned)HIL_W_NUM; /* WITH, CODE in a heading */
     }
+    if (flags == HIL_W_MEM && at >= 3 && memcmp(s->p + at - 3, "of ", 3) == 0)
+        flags |= HIL_W_ERR; /* out of memory */
     word_seen(s, at, i, flags);
     bool path = at > 0 && (s->p[at - 1] == '/' || s->p[at - 1] == '\\');
     if ((underscore && len >= 5) || (camel && !(flags & HIL_W_BANNER)) || (call && len >= 4)) {
@@ -368,7 +370,7 @@ static const char *class_of(unsigned flags) {
         return "panic";
     if (flags & HIL_W_WDG)
         return "watchdog";
-    if (flags & HIL_W_MEM)
+    if ((flags & HIL_W_MEM) && (flags & HIL_W_ERR)) /* "heap 12345" alone is a figure */
         return "memory";
     if (flags & HIL_W_ERR)
         return "error";
