@@ -96,3 +96,18 @@ def _plain(port: int, sent: bytes) -> bytes:
             return stream.recv(4)
         except ConnectionResetError:
             return b""
+
+
+def test_what_a_device_is_given_for_a_profile_exists_and_leads_to_the_server(
+    profiles: dict[str, Profile], pki: Pki
+) -> None:
+    untrusted = ("-unknown-ca", "-twin-ca", "-self-signed")
+    for profile in profiles.values():
+        if profile.device:
+            assert pki.facts(profile.device).kind == "device"
+        assert bool(profile.device) == (profile.client_certificate == "require")
+        if profile.tls:
+            assert profile.host == "broker.hil.test" and len(profile.trust) == 1
+            assert pki.facts(profile.trust[0]).kind == "root"
+            leads_there = pki.facts(profile.certificate).root == profile.trust[0]
+            assert leads_there != profile.name.endswith(untrusted), profile.name
