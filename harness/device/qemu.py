@@ -13,6 +13,7 @@ import pty
 import re
 import socket
 import subprocess
+import termios
 import tty
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,24 +21,17 @@ from pathlib import Path
 
 from harness.device.qmp import Qmp, QmpError, QmpEvent
 from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 from harness.lab.process import spawn, stop
+from harness.model import Image
+from harness.target import Target
 
 QEMU = "qemu-system-arm"
 RTC_BASE_S = 946_684_800  # 2000-01-01T00:00:00Z, see harness/device/rebase.py
 RTC_BASE = "2000-01-01T00:00:00"
 NETDEV = "n0"
+BROKER_ADDRESS = "10.0.2.2"  # the host's loopback, seen from QEMU's user network
 MAX_WORDS = 4000  # characters of last words
-
-
-@dataclass(frozen=True)
-class QemuMachine:
-    """The `[qemu]` and `[network]` tables of a target."""
-
-    machine: str  # mps2-an505
-    extra: tuple[str, ...] = ()
-    broker_address: str = "10.0.2.2"
-    device_address: str = "10.0.2.15"
 
 
 @dataclass(frozen=True)
@@ -53,13 +47,21 @@ class MachineFact:
 class QemuBoard:
     """A `Board`; made by `qemu_board`, which starts the process and ends it."""
 
-    def __init__(self, machine: QemuMachine, image: Path, workdir: Path) -> None:
-        self._machine = machine
+    capture_interface: str | None = None  # the wire is inside: see collect_capture
+
+    def __init__(self, target: Target, image: Path, workdir: Path) -> None:
+        if target.qemu is None:
+            raise UsageError(f"target {target.id} has no [qemu] table", "only emulated boards are driven so")
+        if not image.is_file():
+            raise LabError("lab.build_failed", f"{image}: no firmware there", "run `hil build`")
+        self.broker_address = target.network.broker_address or BROKER_ADDRESS
+        self._qemu = target.qemu
+        self._device_address = target.network.device_address
         self._image = image
         self._workdir = workdir
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
-        self._console = os.ttyname(self._slave)
+        self.console_path = os.ttyname(self._slave)
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         self._dumps: list[Dump] = []
@@ -68,20 +70,12 @@ class QemuBoard:
 
     # -- Board --
 
-    @property
-    def console_path(self) -> str:
-        return self._console
-
-    @property
-    def broker_address(self) -> str:
-        return self._machine.broker_address
-
-    @property
-    def capture_interface(self) -> str | None:
-        return None
-
     def start(self) -> None:
-        """`cont`: virtual time begins. LabError when QEMU refuses."""
+        """`cont`: virtual time begins. A board that runs, or that died, is powered anew first. LabError when QEMU
+        refuses."""
+        if self._running or not self.alive():
+            self.power_off()
+            self.power_on()
         qmp = self._need_qmp()
         since = len(qmp.events)
         try:
@@ -98,7 +92,7 @@ class QemuBoard:
     def reset(self) -> None:
         """`system_reset`; when the emulator is gone (a lockup aborts it), the power goes off and on instead."""
         if not self.alive():
-            self.power_cycle()
+            self.start()
             return
         try:
             self._need_qmp().execute("system_reset")
@@ -116,7 +110,7 @@ class QemuBoard:
         return f"{fact.kind} ({fact.code}){where}: {fact.detail}"[:MAX_WORDS]
 
     def collect_capture(self, out: Path) -> None:
-        comment = f"QEMU {self._machine.machine}, device {self._machine.device_address}, host clock"
+        comment = f"QEMU {self._qemu.machine}, device {self._device_address}, host clock"
         known = [dump for dump in self._dumps if dump.resume_ns > 0]
         try:
             rebase_pcap(known, out, comment)
@@ -125,16 +119,9 @@ class QemuBoard:
 
     # -- more than a board has to do --
 
-    def power_cycle(self) -> None:
-        """Off and on again; the console stays, RAM does not."""
-        running = self._running
-        self.power_off()
-        self.power_on()
-        if running:
-            self.start()
-
     def power_on(self) -> None:
         """The machine stands at its first instruction until `start`."""
+        termios.tcflush(self._slave, termios.TCOFLUSH)  # commands that nobody read
         self._powers += 1
         number = self._powers
         dump = self._workdir / f"qemu-{number}.pcap"
@@ -142,13 +129,13 @@ class QemuBoard:
         # A comma ends an option's value for QEMU; doubled it is a comma.
         escaped = str(dump).replace(",", ",,")
         argv = [
-            QEMU, "-M", self._machine.machine, "-S", "-display", "none", "-nodefaults",
+            QEMU, "-M", self._qemu.machine, "-S", "-display", "none", "-nodefaults",
             "-kernel", str(self._image), "-rtc", f"base={RTC_BASE},clock=vm",
             "-chardev", "stdio,id=uart0,signal=off", "-serial", "chardev:uart0",
             "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
             "-netdev", f"user,id={NETDEV}", "-net", f"nic,model=lan9118,netdev={NETDEV}",
             "-object", f"filter-dump,id=wire,netdev={NETDEV},file={escaped}",
-            *self._machine.extra,
+            *self._qemu.extra,
         ]  # fmt: skip
         try:
             with theirs, (self._workdir / "qemu.log").open("ab") as log:
@@ -273,7 +260,7 @@ class QemuBoard:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)  # it is about to say why
         words = self.last_words() or why
-        return LabError("lab.target_unpowered", f"{self._machine.machine}: QEMU does not run: {words[:500]}",
+        return LabError("lab.target_unpowered", f"{self._qemu.machine}: QEMU does not run: {words[:500]}",
                         f"see {self._workdir / 'qemu.log'}")  # fmt: skip
 
 
@@ -283,15 +270,13 @@ def _register(text: str, name: str) -> int | None:
 
 
 @contextlib.contextmanager
-def qemu_board(machine: QemuMachine, image: Path, workdir: Path) -> Iterator[QemuBoard]:
+def qemu_board(target: Target, image: Image, workdir: Path) -> Iterator[QemuBoard]:
     """A powered board that waits for `start`. Its files (qemu.log, qemu-N.pcap) go to `workdir`.
 
-    LabError when QEMU is missing, refuses, or the image is not there.
+    LabError when QEMU is missing or refuses, or the image is not there.
     """
-    if not image.is_file():
-        raise LabError("lab.build_failed", f"{image}: no firmware there", "build the target first")
     workdir.mkdir(parents=True, exist_ok=True)
-    board = QemuBoard(machine, image, workdir)
+    board = QemuBoard(target, image.path, workdir)
     try:
         board.power_on()
         yield board

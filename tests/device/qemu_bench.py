@@ -1,115 +1,69 @@
-"""What the tests of emulated boards share: the firmware, a console that speaks the shim's protocol, a broker."""
+"""What the tests of emulated boards share: the built firmware, a board with its shim, certificates, a broker."""
 
 from __future__ import annotations
 
-import binascii
 import contextlib
+import hashlib
 import socket
 import subprocess
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import serial
-
-from harness.device.qemu import QemuMachine
+from harness import paths
+from harness.device.console import Console
+from harness.device.qemu import QemuBoard, qemu_board
+from harness.device.shim import Shim
+from harness.device.shimline import ShimEvent
+from harness.lab import tables
 from harness.lab.process import running
-from harness.paths import BUILD, ROOT
+from harness.model import Image
+from harness.target import Target
 
-MACHINES = {"qemu-m33": QemuMachine(machine="mps2-an505"), "qemu-m4": QemuMachine(machine="mps2-an386")}
-STACKS = {"qemu-m33": "wolfssl", "qemu-m4": "mbedtls"}
 PATIENCE_S = 20.0  # the tail on a loaded host reached seconds
 
 
-def firmware(target: str) -> Path:
-    """The built image; builds what is missing or stale."""
-    out = BUILD / "fw" / target
-    subprocess.run(
-        ["cmake", "-S", "firmware_shims", "-B", out, "-G", "Ninja", f"-DHIL_BOARD={target.replace('-', '_')}",
-         f"-DHIL_STACK={STACKS[target]}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=60,
-    )  # fmt: skip
-    subprocess.run(["cmake", "--build", out, "-j2"], check=True, stdout=subprocess.DEVNULL, timeout=300)
-    return out / "firmware"
+def load_target(name: str) -> Target:
+    path = paths.TARGETS / f"{name}.toml"
+    return tables.convert(path, name, tables.read(path), Target)
+
+
+def build(target: Target) -> Image:
+    """The image, built by the target's own command."""
+    command = target.build.command
+    argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+    subprocess.run(argv, cwd=paths.ROOT, check=True, stdout=subprocess.DEVNULL, timeout=target.build.timeout_s)
+    path = paths.ROOT / target.build.image
+    return Image(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git="")
 
 
 @dataclass(frozen=True)
-class Line:
-    seq: int
-    ms: int
-    event: str
-    keys: dict[str, str]
+class Bench:
+    board: QemuBoard
+    console: Console
+    shim: Shim
 
+    def named(self, name: str, **fields: str) -> list[ShimEvent]:
+        """Every event so far of that name with those fields."""
+        return [event for event in self.shim.events if event.name == name and fields.items() <= event.fields.items()]
 
-def checksum(data: bytes) -> bytes:
-    return b"%04x" % binascii.crc_hqx(data, 0xFFFF)
+    def run(self) -> ShimEvent:
+        self.shim.run()
+        return self.shim.wait_event(("done",), 60.0)
 
-
-class Console:
-    """The shim's lines, each with its checksum verified; anything else on the console is kept in `noise`."""
-
-    def __init__(self, path: str) -> None:
-        self.port = serial.Serial(path, 115200, timeout=0.2)
-        self.lines: list[Line] = []
-        self.noise: list[bytes] = []
-        self._rest = b""
-
-    def wait(self, event: str, timeout_s: float = PATIENCE_S, **keys: str) -> Line:
-        """The next line of that event with those keys. AssertionError when it does not come."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            while b"\n" in self._rest:
-                raw, self._rest = self._rest.split(b"\n", 1)
-                line = self._parse(raw)
-                if line and line.event == event and keys.items() <= line.keys.items():
-                    return line
-            self._rest += self.port.read(max(1, self.port.in_waiting))
-        raise AssertionError(f"no {event} {keys} in {timeout_s} s; last: {self.lines[-5:]} {self.noise[-3:]}")
-
-    def _parse(self, raw: bytes) -> Line | None:
-        at = raw.rfind(b"@H1 ")  # a reset may cut a line, and the next one follows on it
-        if at < 0 or raw[-5:-4] != b"*" or checksum(raw[at:-5]) != raw[-4:]:
-            self.noise.append(raw)
-            return None
-        words = raw[at:-5].decode("ascii").split()
-        keys = dict(word.split("=", 1) for word in words[4:])
-        line = Line(int(words[1]), int(words[2]), words[3], keys)
-        self.lines.append(line)
-        return line
-
-    def send(self, command: str) -> None:
-        body = command.encode() + b" "
-        self.port.write(body + b"*" + checksum(body) + b"\n")
-
-    def set(self, **values: object) -> None:
-        for key, value in values.items():
-            name = key.replace("__", ".")
-            self.send(f"SET {name} {str(value).replace('%', '%25')}")
-            self.wait("ok", cmd="SET", key=name)
-
-    def put(self, name: str, data: bytes) -> None:
-        self.send(f"PUT {name} {len(data)}")
-        self.wait("ok", cmd="PUT", name=name)
-        self.port.write(data)
-        answer = self.wait("put", name=name)
-        assert answer.keys["crc32"] == f"{zlib.crc32(data):08x}"
-
-    def run(self) -> Line:
-        self.send("RUN")
-        return self.wait("done", 60.0)
-
-    def close(self) -> None:
-        self.port.close()
+    def wait_boot(self) -> ShimEvent:
+        return self.shim.wait_ready(PATIENCE_S)
 
 
 @contextlib.contextmanager
-def console(path: str) -> Iterator[Console]:
-    opened = Console(path)
-    try:
-        yield opened
-    finally:
-        opened.close()
+def bench_of(target: Target, image: Image, folder: Path) -> Iterator[Bench]:
+    """A board that has said `ready`."""
+    with qemu_board(target, image, folder) as board, Console(board.console_path, folder / "uart.log") as console:
+        shim = Shim(console, alive=board.alive, last_words=board.last_words)
+        board.start()
+        shim.wait_ready(PATIENCE_S)
+        yield Bench(board, console, shim)
 
 
 def _openssl(*args: str, cwd: Path) -> None:

@@ -7,46 +7,48 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from harness.device.qemu import QemuBoard, QemuMachine, qemu_board
+from harness.device.qemu import qemu_board
+from harness.device.shim import DeviceDied, DeviceFault, DeviceHang
 from harness.errors import LabError
-from tests.device.qemu_bench import MACHINES, Console, broker, certificates, console, firmware
+from harness.model import Image
+from harness.target import Qemu
+from tests.device.qemu_bench import Bench, bench_of, broker, build, certificates, load_target
 
-TARGETS = ("qemu-m33", "qemu-m4")
+TARGETS = {name: load_target(name) for name in ("qemu-m33", "qemu-m4")}
 
 
 @pytest.fixture(scope="module")
-def images() -> dict[str, Path]:
-    return {target: firmware(target) for target in TARGETS}
+def images() -> dict[str, Image]:
+    return {name: build(target) for name, target in TARGETS.items()}
 
 
 @pytest.fixture(params=TARGETS)
-def bench(
-    request: pytest.FixtureRequest, images: dict[str, Path], tmp_path: Path
-) -> Iterator[tuple[QemuBoard, Console]]:
-    """A board that has said `ready`, and its console."""
-    target = str(request.param)
-    with qemu_board(MACHINES[target], images[target], tmp_path / "board") as board, console(board.console_path) as uart:
-        board.start()
-        uart.wait("ready")
-        yield board, uart
+def bench(request: pytest.FixtureRequest, images: dict[str, Image], tmp_path: Path) -> Iterator[Bench]:
+    name = str(request.param)
+    with bench_of(TARGETS[name], images[name], tmp_path / "board") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki")
-    folder.chmod(0o755)
     certificates(folder)
     return folder
 
 
-def configure(uart: Console, pki: Path, port: int, script: str, **more: object) -> None:
+def configure(bench: Bench, pki: Path, port: int, script: str, **more: object) -> None:
     for name, file in (("ca", "ca.pem"), ("cert", "client.pem"), ("key", "client.key")):
-        uart.put(name, (pki / file).read_bytes())
-    uart.set(host="broker.test", address="10.0.2.2", port=port, epoch=int(time.time()), seed="5a" * 32, script=script,
-             mqtt__client_id="dut", mqtt__topic="t/x", mqtt__filter="t/#", mqtt__payload="hello", timeout=15000,
-             **more)  # fmt: skip
+        bench.shim.put(name, (pki / file).read_bytes())
+    settings = {
+        "host": "broker.test", "address": "10.0.2.2", "port": port, "epoch": int(time.time()), "seed": "5a" * 32,
+        "script": script, "mqtt.client_id": "dut", "mqtt.topic": "t/x", "mqtt.filter": "t/#", "mqtt.payload": "hello",
+        "timeout": 15000, **{key.replace("__", "."): value for key, value in more.items()},
+    }  # fmt: skip
+    for key, value in settings.items():
+        bench.shim.set(key, str(value))
 
 
 def tshark(capture: Path, port: int, *fields: str) -> list[list[str]]:
@@ -57,148 +59,166 @@ def tshark(capture: Path, port: int, *fields: str) -> list[list[str]]:
     return [row.split("\t") for row in out.splitlines()]
 
 
-def test_twenty_resets(bench: tuple[QemuBoard, Console]) -> None:
-    board, uart = bench
-    assert uart.lines[0].event == "boot"
-    assert uart.lines[0].seq == 0
-    assert uart.lines[0].keys["reset"] == "power"
+def test_twenty_resets(bench: Bench) -> None:
+    first = bench.named("boot")[0]
+    assert (first.seq, first.fields["reset"]) == (0, "power")
+    path = bench.board.console_path
     for _ in range(20):
-        board.reset()
-        boot = uart.wait("boot")
-        assert (boot.seq, boot.keys["reset"]) == (0, "pin")
-        uart.wait("ready")
-    uart.send("RESET")
-    assert uart.wait("boot").keys["reset"] == "software"
-    path = board.console_path
-    board.power_cycle()
-    assert uart.wait("boot").keys["reset"] == "power"
-    assert board.console_path == path
+        bench.shim.forget()
+        bench.board.reset()
+        boot = bench.wait_boot()
+        assert (boot.seq, boot.fields["reset"]) == (0, "pin")
+    assert bench.shim.boots == 21
+    bench.shim.reset()
+    assert bench.wait_boot().fields["reset"] == "software"
+    bench.shim.forget()
+    bench.board.start()
+    assert bench.wait_boot().fields["reset"] == "power"
+    assert bench.board.console_path == path
+    assert bench.shim.lost == 0
 
 
-def test_put_of_20_kilobytes(bench: tuple[QemuBoard, Console]) -> None:
-    _, uart = bench
+def test_put_of_20_kilobytes(bench: Bench) -> None:
     for _ in range(2):
-        uart.put("ca", bytes(range(256)) * 80)  # every byte value: nothing on the way may interpret one
+        bench.shim.put("ca", bytes(range(256)) * 80)  # every byte value: nothing on the way may interpret one
+    assert bench.shim.repeats == 0
 
 
-@pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_publishes_over_tls(bench: tuple[QemuBoard, Console], pki: Path, tmp_path: Path, version: str) -> None:
-    board, uart = bench
-    if f"tls{version}" not in uart.lines[0].keys["caps"].split(","):
-        pytest.skip(f"the stack has no TLS {version}")
+@pytest.mark.parametrize(
+    ("bench", "version"), [("qemu-m33", "1.2"), ("qemu-m33", "1.3"), ("qemu-m4", "1.2")], indirect=["bench"]
+)
+def test_publishes_over_tls(bench: Bench, pki: Path, tmp_path: Path, version: str) -> None:
     with broker(pki) as port:
         before = time.time()
-        configure(uart, pki, port, "connect;sub1;pub1;disconnect", tls__min=version, tls__max=version)
-        done = uart.run()
+        configure(bench, pki, port, "connect;sub1;pub1;disconnect", tls__min=version, tls__max=version)
+        done = bench.run()
         after = time.time()
-    assert done.keys["result"] == "ok", uart.lines
-    tls = next(line for line in uart.lines if line.event == "tls" and line.keys["state"] == "ok")
-    assert tls.keys["version"] == version
-    mark = next(line for line in uart.lines if line.event == "mark")
-    assert 0 < int(mark.keys["heap"]) < 128 * 1024
-    assert 0 < int(mark.keys["stack"]) < 32 * 1024
+    assert done.fields["result"] == "ok", bench.shim.events
+    assert bench.named("tls", state="ok", version=version)
+    mark = bench.named("mark")[-1]
+    assert 0 < int(mark.fields["heap"]) < 128 * 1024
+    assert mark.fields["heap_now"] == "0"
+    assert 0 < int(mark.fields["stack"]) < 16 * 1024
 
-    board.collect_capture(tmp_path / "capture.pcapng")
+    bench.board.collect_capture(tmp_path / "capture.pcapng")
     rows = tshark(tmp_path / "capture.pcapng", port, "frame.time_epoch", "ip.src", "tcp.flags", "tls.handshake.type")
     assert rows[0][1:3] == ["10.0.2.15", "0x0002"], "the first TCP packet is the device's SYN"
-    assert any(int(row[2], 16) & 1 for row in rows[-4:]), "the connection's end is there"
+    assert {row[1] for row in rows if int(row[2], 16) & 1} == {"10.0.2.15", "10.0.2.2"}, "both close"
+    assert not any(int(row[2], 16) & 4 for row in rows), "a good end has no RST"
     assert any(row[3].startswith("1") for row in rows), "a ClientHello"
     assert before - 0.001 <= float(rows[0][0]) <= float(rows[-1][0]) <= after + 0.001
 
 
-def test_ports_differ_from_run_to_run(images: dict[str, Path], pki: Path, tmp_path: Path) -> None:
-    ports = set()
+def test_ports_differ_from_run_to_run(images: dict[str, Image], pki: Path, tmp_path: Path) -> None:
+    seen = set()
     with broker(pki, tls=False) as port:
         for number in range(4):
             folder = tmp_path / str(number)
-            power = qemu_board(MACHINES["qemu-m4"], images["qemu-m4"], folder)
-            with power as board, console(board.console_path) as uart:
-                board.start()
-                uart.wait("ready")
-                configure(uart, pki, port, "connect;disconnect", tls__min="none")
-                assert uart.run().keys["result"] == "ok", uart.lines
-                board.collect_capture(folder / "c.pcapng")
-            ports.add(tshark(folder / "c.pcapng", port, "tcp.srcport", "tcp.seq_raw")[0][0])
-    assert len(ports) > 1
+            with bench_of(TARGETS["qemu-m4"], images["qemu-m4"], folder) as bench:
+                configure(bench, pki, port, "connect;disconnect", tls__min="none")
+                assert bench.run().fields["result"] == "ok", bench.shim.events
+                bench.board.collect_capture(folder / "c.pcapng")
+            seen.add(tuple(tshark(folder / "c.pcapng", port, "tcp.srcport", "tcp.seq_raw")[0]))
+    assert len({ports for ports, _ in seen}) > 1
+    assert len({numbers for _, numbers in seen}) == 4
 
 
-def test_a_fault_names_its_place(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    board, uart = bench
+def test_a_mark_leaves_earlier_packets_out(bench: Bench, pki: Path, tmp_path: Path) -> None:
     with broker(pki, tls=False) as port:
-        configure(uart, pki, port, "connect;disconnect", tls__min="none", defect="hardfault")
-        uart.send("RUN")
-        fault = uart.wait("fault")
-    assert fault.keys["kind"] == "hardfault"
-    assert "hil_board_hardfault" in board.where(int(fault.keys["pc"], 16))
-    assert int(fault.keys["hfsr"], 16) & 0x40000000
-    assert fault.keys["bfar"] == "9f000000"
-    assert board.wait_event("WATCHDOG", 15.0) is not None, "nothing else ends it"
-    assert uart.wait("boot").keys["reset"] == "watchdog"
+        configure(bench, pki, port, "connect;disconnect", tls__min="none")
+        bench.run()
+        bench.board.mark_capture()
+        bench.run()
+        bench.board.collect_capture(tmp_path / "second.pcapng")
+    rows = tshark(tmp_path / "second.pcapng", port, "tcp.flags", "ip.src")
+    assert [row for row in rows if int(row[0], 16) & 0x12 == 2] == [["0x0002", "10.0.2.15"]]
 
 
-def test_a_lockup_becomes_a_fact(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    board, uart = bench
+def test_a_fault_names_its_place(bench: Bench, pki: Path) -> None:
     with broker(pki, tls=False) as port:
-        configure(uart, pki, port, "connect;disconnect", tls__min="none", defect="lockup")
-        uart.send("RUN")
-        assert board.wait_event("RESET", 15.0) is None, "the emulator died, nothing was reset"
-    assert not board.alive()
-    fact = board.fact()
+        configure(bench, pki, port, "connect;disconnect", tls__min="none", defect="hardfault")
+        with pytest.raises(DeviceFault, match="kind=hardfault") as caught:
+            bench.run()
+    fields = caught.value.event.fields if caught.value.event else {}
+    assert "hil_board_hardfault" in bench.board.where(int(fields["pc"], 16))
+    assert int(fields["hfsr"], 16) & 0x40000000
+    assert fields["bfar"] == "9f000000"
+    assert bench.board.wait_event("WATCHDOG", 15.0) is not None, "nothing else ends it"
+    bench.shim.forget()
+    assert bench.wait_boot().fields["reset"] == "watchdog"
+
+
+def test_a_lockup_becomes_a_fact(bench: Bench, pki: Path) -> None:
+    with broker(pki, tls=False) as port:
+        configure(bench, pki, port, "connect;disconnect", tls__min="none", defect="lockup")
+        with pytest.raises(DeviceDied, match=r"lockup .* hil_board_lockup at board\.c:"):
+            bench.run()
+    assert not bench.board.alive()
+    fact = bench.board.fact()
     assert fact is not None
     assert fact.kind == "lockup"
-    assert "hil_board_lockup" in board.last_words()
-    assert len(board.last_words()) <= 4000
-    board.reset()
-    assert uart.wait("boot").keys["reset"] == "power"
-    assert board.last_words() == ""
+    assert "R15=" in fact.detail
+    assert len(bench.board.last_words()) <= 4000
+    bench.shim.forget()
+    bench.board.reset()
+    assert bench.wait_boot().fields["reset"] == "power"
+    assert bench.board.last_words() == ""
 
 
-def test_a_hang_can_be_located(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    board, uart = bench
+def test_a_hang_can_be_located(bench: Bench, pki: Path) -> None:
     with broker(pki, tls=False) as port:
-        configure(uart, pki, port, "connect;disconnect", tls__min="none", defect="hang")
-        uart.send("RUN")
-        uart.wait("tcp", state="connected")
-        with pytest.raises(AssertionError, match="no tick"):
-            uart.wait("tick", 2.5)
-    assert board.alive()
-    assert "R15=" in board.registers()
-    assert " at " in board.hang_place()
+        configure(bench, pki, port, "connect;disconnect", tls__min="none", defect="hang")
+        bench.shim.run()
+        with pytest.raises(DeviceHang, match="silent"):
+            bench.shim.wait_event(("done",), 20.0, silence=2.5)
+    assert bench.board.alive()
+    assert "R15=" in bench.board.registers()
+    assert " at " in bench.board.hang_place()
 
 
-def test_a_flood_on_the_console_loses_no_event(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    _, uart = bench
+def test_a_flood_on_the_console_loses_no_event(bench: Bench, pki: Path, tmp_path: Path) -> None:
     with broker(pki, tls=False) as port:
-        configure(uart, pki, port, "connect;pub1;idle:500;disconnect", tls__min="none", defect="uart_flood")
-        done = uart.run()
-    assert done.keys["result"] == "ok"
-    assert sum(b"bcn_timeout" in noise for noise in uart.noise) > 20
-    numbers = [line.seq for line in uart.lines]
-    assert numbers == list(range(len(numbers)))
+        configure(bench, pki, port, "connect;pub1;idle:500;disconnect", tls__min="none", defect="uart_flood")
+        assert bench.run().fields["result"] == "ok"
+    assert (tmp_path / "board" / "uart.log").read_text().count("bcn_timeout") > 20
+    assert (bench.shim.lost, bench.shim.damaged) == (0, 0)
 
 
-def test_a_pulled_cable_is_a_missing_link(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    board, uart = bench
-    board.set_link(False)
+def test_a_console_nobody_reads_costs_lines_not_the_device(images: dict[str, Image], tmp_path: Path, pki: Path) -> None:
+    with broker(pki, tls=False) as port, bench_of(TARGETS["qemu-m4"], images["qemu-m4"], tmp_path) as bench:
+        configure(bench, pki, port, "connect;idle:1000;pub1;disconnect", tls__min="none", defect="uart_flood")
+        bench.shim.run()
+        bench.console.close()  # the pty stays open in the board, and fills
+        assert bench.board.wait_event("WATCHDOG", 5.0) is None
+        log = (pki / "broker.log").read_text()
+        bench.board.collect_capture(tmp_path / "c.pcapng")
+    assert "Received PUBLISH from dut" in log[log.rindex("New client connected") :]
+    rows = tshark(tmp_path / "c.pcapng", port, "tcp.flags")
+    assert any(int(row[0], 16) & 1 for row in rows)
+
+
+def test_a_pulled_cable_is_a_missing_link(bench: Bench, pki: Path) -> None:
+    bench.board.set_link(False)
     with broker(pki, tls=False) as port:
-        configure(uart, pki, port, "connect;disconnect", tls__min="none")
-        done = uart.run()
-        assert (done.keys["result"], done.keys["stage"]) == ("failed", "net")
-        board.set_link(True)
-        assert uart.run().keys["result"] == "ok"
+        configure(bench, pki, port, "connect;disconnect", tls__min="none", timeout=1000)
+        done = bench.run()
+        assert (done.fields["result"], done.fields["stage"]) == ("failed", "net")
+        bench.board.set_link(True)
+        assert bench.run().fields["result"] == "ok"
 
 
-def test_a_refused_port_and_an_unknown_name(bench: tuple[QemuBoard, Console], pki: Path) -> None:
-    _, uart = bench
-    configure(uart, pki, 1, "connect", tls__min="none")  # port 1 of loopback: nobody listens
-    done = uart.run()
-    assert (done.keys["result"], done.keys["stage"]) == ("failed", "tcp")
-    assert any(line.event == "tcp" and line.keys["state"] == "failed" for line in uart.lines)
+def test_a_refused_port(bench: Bench, pki: Path) -> None:
+    configure(bench, pki, 1, "connect", tls__min="none")  # port 1 of loopback: nobody listens
+    done = bench.run()
+    assert (done.fields["result"], done.fields["stage"]) == ("failed", "tcp")
+    assert bench.named("tcp", state="failed")
 
 
-def test_a_missing_image_and_a_wrong_machine_are_the_labs(images: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="no firmware"), qemu_board(MACHINES["qemu-m4"], tmp_path / "none", tmp_path):
+def test_a_missing_image_and_a_wrong_machine_are_the_labs(images: dict[str, Image], tmp_path: Path) -> None:
+    target, image = TARGETS["qemu-m4"], images["qemu-m4"]
+    gone = Image(path=tmp_path / "none", sha256="", git="")
+    with pytest.raises(LabError, match="no firmware"), qemu_board(target, gone, tmp_path):
         pass
-    machine = QemuMachine(machine="no-such-machine")
-    with pytest.raises(LabError, match="no-such-machine"), qemu_board(machine, images["qemu-m4"], tmp_path):
+    wrong = msgspec.structs.replace(target, qemu=Qemu(machine="no-such-machine"))
+    with pytest.raises(LabError, match="no-such-machine"), qemu_board(wrong, image, tmp_path):
         pass
