@@ -61,7 +61,7 @@ static void handshake(int version, char random[65]) {
     CHECK(ok_server && ok_client);
     unsigned char raw[32];
     CHECK(SSL_get_client_random(client, raw, sizeof raw) == sizeof raw);
-    for (int i = 0; i < 32; i++) {
+    for (size_t i = 0; i < sizeof raw; i++) {
         (void)snprintf(random + 2 * i, 3, "%02x", raw[i]);
     }
     SSL_free(server);
@@ -94,7 +94,8 @@ static int count(const char *path, const char *label, const char *random) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2 && getenv("HIL_KEYLOG") != NULL && strcmp(argv[1], getenv("HIL_KEYLOG")) == 0);
+    const char *named = getenv("HIL_KEYLOG");
+    CHECK(argc == 2 && named != NULL && strcmp(argv[1], named) == 0);
     struct stat facts;
     CHECK(stat(argv[1], &facts) == 0); /* opened by the constructor, before main */
     CHECK((facts.st_mode & 0777) == 0600);
