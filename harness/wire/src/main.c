@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -125,6 +126,8 @@ int main(int argc, char **argv) {
                 fd < 0 ? strerror(errno) : "is a directory");
         return 1;
     }
+    /* Its configuration is for brokers; it must not change what is decoded. */
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     static struct hil_decoder d;
     if (!hil_decoder_init(&d, &opt, STDOUT_FILENO)) {
         fprintf(stderr, "hil-wire: out of memory\n");

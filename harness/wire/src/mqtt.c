@@ -325,7 +325,7 @@ static void server_order(struct hil_mqtt *m, struct hil_mqtt_packet *p, const st
 
 static void state_rules(struct hil_mqtt *m, struct hil_mqtt_packet *p, int side, int64_t now) {
     struct side *s = &m->side[side];
-    if (p->type == HIL_MQTT_CONNECT && p->client && p->malformed == NULL) {
+    if (p->type == HIL_MQTT_CONNECT && p->client) {
         m->level = p->level;
         m->keepalive = p->keepalive;
     }
@@ -429,7 +429,7 @@ static void put_jwt(struct hil_json *j, struct hil_span password) {
 
 static void put_connect(struct hil_json *j, const struct hil_mqtt_packet *p) {
     J_TEXT(j, "protocol", p->protocol.p, p->protocol.n);
-    J_UINT(j, "level", p->level);
+    J_UINT(j, "level", p->connect_level);
     J_BOOL(j, "clean", (p->connect_flags & 2U) != 0);
     J_UINT(j, "connect_flags", p->connect_flags);
     J_UINT(j, "keepalive", p->keepalive);

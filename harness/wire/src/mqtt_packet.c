@@ -347,7 +347,7 @@ static void connect_payload(struct hil_mqtt_packet *p, struct hil_span b) {
         return;
     }
     check_text(p, p->client_id, HIL_RULE_CLIENT_ID_UTF8);
-    if (p->client_id.n == 0 && p->level == 4 && (p->connect_flags & 2U) == 0) {
+    if (p->client_id.n == 0 && level == 4 && (p->connect_flags & 2U) == 0) {
         hil_mqtt_breach(p, HIL_RULE_EMPTY_CLIENT_ID);
     }
     if (p->has_will) {
@@ -385,11 +385,12 @@ static void connect_payload(struct hil_mqtt_packet *p, struct hil_span b) {
 
 static void parse_connect(struct hil_mqtt_packet *p, struct hil_span b) {
     p->level = 4; /* until it says otherwise: rules need a version to be numbered in */
-    if (!hil_vec16(&b, &p->protocol) || !hil_u8(&b, &p->level)) {
+    if (!hil_vec16(&b, &p->protocol) || !hil_u8(&b, &p->connect_level)) {
         p->malformed = "protocol name";
         return;
     }
-    uint8_t level = p->level;
+    uint8_t level = p->connect_level;
+    p->level = level == 5 ? 5 : 4;
     bool mqtt = p->protocol.n == 4 && memcmp(p->protocol.p, "MQTT", 4) == 0;
     bool old = p->protocol.n == 6 && memcmp(p->protocol.p, "MQIsdp", 6) == 0;
     bool known = (mqtt && (level == 4 || level == 5 || level == 0x84)) || (old && (level == 3 || level == 0x83));
@@ -403,7 +404,7 @@ static void parse_connect(struct hil_mqtt_packet *p, struct hil_span b) {
         return;
     }
     connect_flags(p);
-    if (level == 5) {
+    if (p->level >= 5) {
         p->has_properties = take_properties(p, &b, &p->properties, HIL_MQTT_CONNECT);
         if (!p->has_properties) {
             return;

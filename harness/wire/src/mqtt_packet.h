@@ -47,7 +47,8 @@ struct hil_filter {
 };
 
 struct hil_mqtt_packet {
-    uint8_t type, flags, level; /* level 3, 4, 5; 0 not known */
+    uint8_t type, flags, level; /* level: the version its rules are numbered in, 4 or 5 */
+    uint8_t connect_level;      /* as CONNECT has it */
     bool client;                /* who sent it */
     bool cut;                   /* the body is longer than what is there */
     uint32_t len;               /* the whole packet */

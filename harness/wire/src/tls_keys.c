@@ -5,6 +5,7 @@
 
 #define AHEAD_FIRST 4U  /* sequence numbers tried beyond the expected one, when nothing is known to be lost */
 #define AHEAD_GAP 64U   /* when records may have been lost */
+#define TRIES_MAX 64U   /* failed records after which nothing is searched any more */
 #define FAILURES_MAX 8U /* a side that never opened is given up after so many records */
 
 void hil_tls_drop_keys(struct hil_decoder *d, struct hil_tls *t) {
@@ -136,12 +137,12 @@ static int open_next_epoch(struct hil_decoder *d, struct hil_conn *c, int side, 
 static int open13(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body, size_t n) {
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
-    unsigned ahead = s->gap ? AHEAD_GAP : s->opened == 0 ? AHEAD_FIRST : 0;
+    unsigned ahead = s->failed > TRIES_MAX ? 0 : s->gap ? AHEAD_GAP : s->opened == 0 ? AHEAD_FIRST : 0;
     if (s->opener == NULL && !s->tried) {
         first_epoch(d, c, side);
     }
     int got = s->opener != NULL ? hil_opener_open(s->opener, type, s->version, body, n, d->scratch, ahead) : -1;
-    if (got < 0 && !s->app_keys && (s->gap || t->early_data || s->opened == 0)) {
+    if (got < 0 && !s->app_keys && s->failed < TRIES_MAX && (s->gap || t->early_data || s->opened == 0)) {
         got = open_next_epoch(d, c, side, type, body, n);
     }
     return got;
@@ -166,7 +167,7 @@ int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t 
     } else if (t->version == 0x0304) {
         got = open13(d, c, side, type, body, n);
     } else if (s->opener != NULL) {
-        unsigned ahead = s->gap ? AHEAD_GAP : 0;
+        unsigned ahead = s->gap && s->failed < TRIES_MAX ? AHEAD_GAP : 0;
         got = hil_opener_open(s->opener, type, s->version, body, n, d->scratch, ahead);
     } else {
         return -1;
