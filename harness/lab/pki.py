@@ -10,6 +10,7 @@ Another process opens the same folder with `Pki(out)`. Every name that is not th
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from harness.errors import UsageError
+from harness.errors import LabError, UsageError
 from harness.lab import issue, tables
 from harness.lab.issue import CertTable, CrlTable
 from harness.lab.keycache import Key, KeyCache, Progress
@@ -208,13 +209,24 @@ def generate(
 ) -> Pki:
     """Makes everything in `table` into the folder `out` (private to the user) and opens it. `now` is the moment
     validity is relative to. With the RSA keys in the cache this takes well under 2 s; each missing one is announced
-    through `progress` (default: a line on stderr). Raises UsageError for what is wrong in the table."""
+    through `progress` (default: a line on stderr). Raises UsageError for what is wrong in the table or with the folder,
+    LabError `lab.disk_full`."""
     certs, crls = load(table)
     maker = _Maker(table, certs, keys or KeyCache(progress=progress), (now or dt.datetime.now(dt.UTC)))
+    try:
+        return _write_all(out, maker, crls)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LabError("lab.disk_full", f"{out}: {error.strerror}", "free some space") from error
+        raise UsageError(f"{out}: {error.strerror}", "name a folder that can be written") from error
+
+
+def _write_all(out: Path, maker: _Maker, crls: dict[str, CrlTable]) -> Pki:
+    """The index comes last: a folder with one is whole."""
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in ("certs", "chains", "keys", "crls", "bundles"):
         (out / folder).mkdir(mode=0o700, exist_ok=True)
-    for name in certs:
+    for name in maker.tables:
         maker.write_cert(out, name)
     crl_facts = {name: maker.write_crl(out, name, crl) for name, crl in crls.items()}
     index = _Index(made=int(maker.now.timestamp()), certs=maker.facts, crls=crl_facts)

@@ -50,6 +50,9 @@ def test_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_mistakes_reach_the_user_as_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"missing\.toml"):
         call("--table", str(tmp_path / "missing.toml"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="Not a directory"):
+        call("make", "--out", str(tmp_path / "file" / "pki"))
     with pytest.raises(SystemExit) as caught:
         call("make")
     assert caught.value.code == 2
