@@ -73,4 +73,5 @@ def decode(
     try:
         return [_decoder.decode(line) for line in done.stdout.splitlines()]
     except msgspec.DecodeError as error:
-        raise WireError(f"{capture}: hil-wire printed what is not JSON ({error})", "report it with the capture") from None
+        what = f"{capture}: hil-wire printed what is not JSON ({error})"
+        raise WireError(what, "report it with the capture") from None

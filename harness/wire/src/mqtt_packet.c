@@ -347,7 +347,7 @@ static void connect_payload(struct hil_mqtt_packet *p, struct hil_span b) {
         return;
     }
     check_text(p, p->client_id, HIL_RULE_CLIENT_ID_UTF8);
-    if (p->client_id.n == 0 && level == 4 && (p->connect_flags & 2U) == 0) {
+    if (p->client_id.n == 0 && p->connect_level == 4 && (p->connect_flags & 2U) == 0) {
         hil_mqtt_breach(p, HIL_RULE_EMPTY_CLIENT_ID);
     }
     if (p->has_will) {
