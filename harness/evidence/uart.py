@@ -185,11 +185,11 @@ def _faults(raw: list[dict[str, Any]]) -> list[Fault]:
             faults.append(
                 Fault(line=one["line"], t=one["t"], kind=fields.get("kind", "fault"), text=text, registers=registers)
             )
-        elif one["kind"] == "text" and one["class"] in ("fault", "assert", "panic", "watchdog"):
+        elif one["kind"] == "text" and one["class"] in ("fault", "assert", "panic", "watchdog", "registers"):
             registers = {name.lower(): value for name, value in _REGISTER.findall(one["text"])}
             if faults and registers and one["line"] - faults[-1].line <= 40:
                 faults[-1].registers.update(registers)
-            elif one["class"] != "fault" or not registers or re.search(r"fault|lockup", one["text"], re.IGNORECASE):
+            elif one["class"] != "registers":
                 faults.append(
                     Fault(line=one["line"], t=one["t"], kind=one["class"], text=one["text"], registers=registers)
                 )
@@ -201,15 +201,17 @@ def _boots(raw: list[dict[str, Any]], end: dict[str, Any]) -> int:
     if end["boots"]:
         return int(end["boots"])
     counts: dict[str, int] = {}
+    lines = set()
     for one in raw:
         start = one["kind"] == "text" and (
             one["class"] == "boot" or (one["class"] == "banner" and re.search(r"firmware|boot|build", one["text"]))
         )
-        if start:
-            key = re.sub(r"\d+", "#", one["text"])
+        if start and one["line"] not in lines:
+            lines.add(one["line"])
+            key = re.sub(r"\d+", "#", one["text"])[:79]
             counts[key] = counts.get(key, 0) + 1
     for one in raw:
-        if one["kind"] == "repeat" and (key := re.sub(r"\d+", "#", one["text"])) in counts:
+        if one["kind"] == "repeat" and (key := re.sub(r"\d+", "#", one["text"])[:79]) in counts:
             counts[key] = int(one["count"])
     return max(counts.values(), default=0)
 

@@ -33,7 +33,8 @@
 #define HIL_UART_WINDOW 8192
 #define HIL_UART_AHEAD  512
 #define HIL_UART_BACK   64
-#define HIL_UART_FIELDS 32 /* of a shim line; a line of 240 bytes cannot hold many more that are meaningful  \
+#define HIL_UART_FIELDS                                                                                      \
+    32                     /* of a shim line; a line of 240 bytes cannot hold many more that are meaningful  \
                             */
 #define HIL_UART_SHIM  240 /* longest shim line, marker to CRC */
 #define HIL_UART_CANDS 32  /* number candidates of one window */
@@ -73,7 +74,8 @@ struct hil_uart_hit {
     struct hil_uart_field fields[HIL_UART_FIELDS];
 
     /* DAMAGED: "crc", "cut", "long", "syntax". TEXT: "fault", "assert", "watchdog", "panic", "memory",
-     * "boot", "banner", "error", "milestone". */
+     * "boot", "banner", "error", "milestone", "registers", "note" (the bench's own lines, which begin with
+     * "-- hil: "). */
     const char *what;
 
     /* GAP: first missing and first seen. ALERT: level and code (-1 unknown). NUMBER: value. */
@@ -143,6 +145,8 @@ enum {
     HIL_W_MILE = 512,
     HIL_W_ALERT = 1024,
     HIL_W_CONNACK = 2048,
+    HIL_W_REG = 4096,    /* a CPU register, when a hexadecimal number follows */
+    HIL_W_OFKIND = 8192, /* "fault": counts after hard, bus, usage, … */
 };
 unsigned hil_uart_word(const uint8_t *p, size_t n);
 bool hil_uart_is_name(const uint8_t *p, size_t n); /* a symbol of a known library */

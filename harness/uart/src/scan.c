@@ -49,6 +49,7 @@ struct state {
     struct hil_span api;
     size_t api_end;
     bool word_is_api;
+    bool note;
 };
 
 static void base_hit(const struct hil_uart *u, const struct state *s, struct hil_uart_hit *hit, size_t at) {
@@ -263,8 +264,8 @@ static void banner(struct hil_uart *u, const struct state *s, size_t word, size_
 }
 
 static void word_seen(struct state *s, size_t at, size_t end, unsigned flags) {
-    static const unsigned order[] = {HIL_W_FAULT, HIL_W_ASSERT, HIL_W_PANIC, HIL_W_WDG,
-                                     HIL_W_MEM,   HIL_W_ERR,    HIL_W_BOOT,  HIL_W_MILE};
+    static const unsigned order[] = {HIL_W_FAULT, HIL_W_ASSERT, HIL_W_PANIC, HIL_W_WDG, HIL_W_MEM,
+                                     HIL_W_REG,   HIL_W_ERR,    HIL_W_BOOT,  HIL_W_MILE};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         if (s->flags & order[i])
             break;
@@ -277,6 +278,44 @@ static void word_seen(struct state *s, size_t at, size_t end, unsigned flags) {
     s->word_end = end;
     s->word_flags = flags;
     s->word_is_api = false;
+}
+
+/* "fault" after what kind of fault; a register's name before its value. */
+static unsigned in_context(const struct state *s, size_t at, size_t end, unsigned flags) {
+    if (flags & HIL_W_OFKIND) {
+        static const char *const kinds[] = {"hard",         "bus",       "usage",   "memory", "mem",
+                                            "manage",       "memmanage", "mpu",     "cpu",    "secure",
+                                            "segmentation", "double",    "security"};
+        size_t stop = at;
+        while (stop > 0 && (s->p[stop - 1] == ' ' || s->p[stop - 1] == '-' || s->p[stop - 1] == '_'))
+            stop--;
+        size_t from = stop;
+        while (from > 0 && alpha(s->p[from - 1]))
+            from--;
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            size_t len = strlen(kinds[k]), same = 0;
+            if (stop - from != len)
+                continue;
+            while (same < len && (s->p[from + same] | 0x20) == kinds[k][same])
+                same++;
+            if (same == len)
+                return flags | HIL_W_FAULT;
+        }
+    }
+    if (flags & HIL_W_REG) {
+        size_t k = end;
+        while (k < s->n && k - end < 6 &&
+               (s->p[k] == ' ' || s->p[k] == ':' || s->p[k] == '=' || s->p[k] == '(' || s->p[k] == '['))
+            k++;
+        size_t digits = 0;
+        if (s->n - k > 2 && s->p[k] == '0' && (s->p[k + 1] | 0x20) == 'x')
+            k += 2, digits = 8;
+        while (k < s->n && hex(s->p[k]) >= 0 && digits < 16)
+            k++, digits++;
+        if (digits < 8 || k == end)
+            flags &= ~(unsigned)HIL_W_REG;
+    }
+    return flags;
 }
 
 static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t to) {
@@ -329,6 +368,7 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
         if ((flags & HIL_W_NUM) && len <= 4 && upper == len && len == 4)
             flags &= ~(unsigned)HIL_W_NUM; /* WITH, CODE in a heading */
     }
+    flags = in_context(s, at, i, flags);
     if (flags == HIL_W_MEM && at >= 3 && memcmp(s->p + at - 3, "of ", 3) == 0)
         flags |= HIL_W_ERR; /* out of memory */
     word_seen(s, at, i, flags);
@@ -368,10 +408,12 @@ static const char *class_of(unsigned flags) {
         return "assert";
     if (flags & HIL_W_PANIC)
         return "panic";
-    if (flags & HIL_W_WDG)
+    if ((flags & HIL_W_WDG) && (flags & (HIL_W_ERR | HIL_W_BOOT))) /* "watchdog started" is no event */
         return "watchdog";
     if ((flags & HIL_W_MEM) && (flags & HIL_W_ERR)) /* "heap 12345" alone is a figure */
         return "memory";
+    if (flags & HIL_W_REG)
+        return "registers";
     if (flags & HIL_W_ERR)
         return "error";
     if (flags & HIL_W_BOOT)
@@ -412,7 +454,7 @@ static void flush(struct hil_uart *u, const struct state *s) {
             u->sink(u->ctx, &c->hit);
     }
     u->n_cands = 0;
-    const char *what = class_of(s->flags);
+    const char *what = s->note ? "note" : class_of(s->flags);
     if (what) {
         struct hil_uart_hit hit;
         base_hit(u, s, &hit, s->flag_at);
@@ -454,7 +496,13 @@ static size_t scan(struct hil_uart *u, const uint8_t *p, size_t n, size_t from, 
         } else {
             i = s.start = lead;
         }
+        static const char bench[] = "-- hil: "; /* a line the bench wrote itself */
+        s.note = n - i >= sizeof bench - 1 && memcmp(p + i, bench, sizeof bench - 1) == 0;
         dump_connack(u, &s);
+    }
+    if (s.note) {
+        flush(u, &s);
+        return to;
     }
     while (i < to) {
         uint8_t c = p[i];
@@ -492,6 +540,12 @@ static size_t scan(struct hil_uart *u, const uint8_t *p, size_t n, size_t from, 
                     i++;
                 i += i < n;
             }
+        } else if (c == '\\' && n - i > 5 &&
+                   memcmp(p + i, "\\x1b[", 5) == 0) { /* the same, as the bench's log writes it */
+            i += 5;
+            while (i < n && p[i] >= 0x20 && p[i] < 0x40)
+                i++;
+            i += i < n;
         } else {
             u->binary += (c < 0x20 && c != '\t' && c != '\r') || c == 0x7F;
             i++;

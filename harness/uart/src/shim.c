@@ -1,4 +1,5 @@
-/* The shim's line: "@H1 <seq> <ms> <event> [key=value]… *<crc>". Same grammar as harness/device/shim.py. */
+/* The shim's line: "@H1 <seq> <ms> <event> [key=value]… *<crc>". The same grammar as
+ * harness/device/shimline.py; tests/streams/shim_lines.json holds both to it. */
 #include "hil_uart.h"
 
 #include <string.h>
@@ -21,11 +22,11 @@ static int hex_value(uint8_t c) {
     return -1; /* the protocol writes lower case */
 }
 
-/* A decimal number of at most 19 digits, then a space. */
+/* A decimal number of at most 10 digits, then a space. */
 static bool decimal(const uint8_t **p, const uint8_t *end, uint64_t *out) {
     const uint8_t *q = *p;
     uint64_t value = 0;
-    while (q < end && *q >= '0' && *q <= '9' && q - *p < 19)
+    while (q < end && *q >= '0' && *q <= '9' && q - *p < 10)
         value = value * 10 + (uint64_t)(*q++ - '0');
     if (q == *p || q == end || *q != ' ')
         return false;
@@ -42,8 +43,7 @@ static size_t damaged(struct hil_uart_hit *hit, const char *what, const uint8_t 
 }
 
 static bool is_key(uint8_t c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
 }
 
 /* The words between "@H1 " and the CRC. */
@@ -51,9 +51,9 @@ static bool parse_body(const uint8_t *p, const uint8_t *end, struct hil_uart_hit
     if (!decimal(&p, end, &hit->seq) || !decimal(&p, end, &hit->ms))
         return false;
     const uint8_t *word = p;
-    while (p < end && is_key(*p))
+    while (p < end && ((*p >= 'a' && *p <= 'z') || *p == '_'))
         p++;
-    if (p == word || p == end || *p != ' ')
+    if (p == word || p - word > 16 || p == end || *p != ' ')
         return false;
     hit->event = (struct hil_span){word, (size_t)(p - word)};
     hit->n_fields = 0;
@@ -62,7 +62,7 @@ static bool parse_body(const uint8_t *p, const uint8_t *end, struct hil_uart_hit
         const uint8_t *key = p;
         while (p < end && is_key(*p))
             p++;
-        if (p == key || p == end || *p != '=')
+        if (p == key || p - key > 32 || p == end || *p != '=')
             return false;
         struct hil_span k = {key, (size_t)(p - key)};
         const uint8_t *value = ++p;

@@ -196,6 +196,15 @@ static void test_texts(void) {
     gives("IWDG reset", "\"class\":\"watchdog\"");
     gives("*** Booting Zephyr OS build v3.4.0 ***", "\"class\":\"boot\"");
     gives("rst:0x7 (TG0WDT_SYS_RESET)", "\"class\":\"boot\"");
+    gives("2026-11-21T01:48:00.123456Z -- hil: board reset, error 5", "\"class\":\"note\"");
+    gives_no("-- hil: error 5", "number");
+    gives("\\x1b[31mfailed\\x1b[0m rc=5", "\"value\":5");
+    gives("\\x1b[31mfailed", "\"class\":\"error\"");
+    gives("PC = 0x08001234 LR = 08000f00", "\"class\":\"registers\"");
+    gives_no("my PC is fine", "text");
+    gives_no("no fault found", "text");
+    gives("Bus Fault", "\"class\":\"fault\"");
+    gives_no("watchdog started", "text");
     gives("malloc failed", "\"class\":\"memory\"");
     gives("Out of memory", "\"class\":\"memory\"");
     gives_no("heap 12345 free", "text");
