@@ -172,6 +172,11 @@ def _suites12(hello: Mapping[str, Any], listener: Listener, version: str, usable
             names = ", ".join(suites.name(code) for code in sorted(by_name))
             note = f"both know {names}, but the broker's certificate has a key of type {listener.certificate.key}"
             return msgspec.structs.replace(dimension, note=note)
+    if dimension.ok is True and listener.certificate is None:
+        kinds = {s.auth for s in _common12(listener, usable)}
+        if len(kinds) == 1 and kinds <= {"rsa", "ec"}:
+            kind = "an EC" if kinds == {"ec"} else "an RSA"
+            return msgspec.structs.replace(dimension, ok=None, note=f"they fit only {kind} certificate")
     return dimension
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.diagnosis.facts import NS, Conn, Event, Story
 
-GRACE = NS // 4  # a broker that refuses closes within this time of its CONNACK
+GRACE = NS // 10  # after a refusal the connection ends within this time
 
 
 def connected(conn: Conn) -> bool | None:
@@ -31,9 +31,18 @@ def connected(conn: Conn) -> bool | None:
 
 def sealed_session(conn: Conn) -> bool | None:
     """The same question when nothing could be decrypted."""
-    if not data_records(conn, "c") or not data_records(conn, "s"):
+    if not data_records(conn, "c") or answer(conn) is None:
         return None if not _broker_ended(conn) and not _device_ended(conn) else False
     return refusal_after_connect(conn) is None
+
+
+def answer(conn: Conn) -> Event | None:
+    """The broker's first sealed record that can be a CONNACK: the one after the device's first data."""
+    sent = data_records(conn, "c")
+    if not sent:
+        return None
+    first = int(sent[0].get("t", 0))
+    return next((s for s in data_records(conn, "s") if int(s.get("t", 0)) >= first), None)
 
 
 def data_records(conn: Conn, side: str) -> list[Event]:
@@ -64,21 +73,22 @@ def _before_answer(conn: Conn, sealed: Event) -> bool:
 
 
 def refusal_after_connect(conn: Conn) -> Event | None:
-    """The broker's record after which it closed at once, before the device did anything: a refusal. Sealed only."""
-    if not _broker_ended(conn):
+    """The broker's answer to CONNECT after which everything ends at once: a refusal, as far as lengths can tell.
+
+    Either the broker closes, or the device does without a DISCONNECT (one data record from each side, no more).
+    """
+    reply = answer(conn)
+    if reply is None or int(reply.get("len", 0)) not in CONNACK_SIZES:
         return None
-    ended = _end_time(conn, "s")
-    sent = [s for s in conn.sealed if s.get("dir") == "c"]
-    answered = [s for s in conn.sealed if s.get("dir") == "s"]
-    if not sent or not answered:
+    ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
+    if not ends or min(ends) - int(reply.get("t", 0)) > GRACE:
         return None
-    last_sent, last = sent[-1], answered[-1]
-    if last_sent.get("type") == 21 or int(last_sent.get("t", 0)) >= int(last.get("t", 0)):
-        return None  # the device spoke last: it said goodbye
-    data = data_records(conn, "c")
-    if len(data) >= 2 and int(data[-1].get("len", 0)) in (19, 26, 18, 11, 10):
-        return None  # a DISCONNECT, then the broker closes: orderly
-    return last if ended - int(last.get("t", 0)) < GRACE else None
+    alone = [s for s in data_records(conn, "c") if int(s.get("len", 0)) not in PING_SIZES]
+    return reply if len(data_records(conn, "c")) == 1 and len(alone) == 1 else None
+
+
+CONNACK_SIZES = (20, 21, 22, 13, 28, 29, 53, 69, 85)  # 4 or 5 bytes of CONNACK: 1.3 and 1.2 AEAD, CCM_8, CBC
+PING_SIZES = (19, 18, 26, 11, 10)  # 2 bytes: DISCONNECT, PINGREQ, or an alert
 
 
 def _broker_ended(conn: Conn) -> bool:
@@ -95,11 +105,15 @@ def _end_time(conn: Conn, side: str) -> int:
 
 
 def works(story: Story) -> bool | None:
-    """Did the story end well? The last attempt that says something decides; logs decide when there is no wire."""
+    """Did the story end well? The last attempt that says something decides; logs decide when there is no wire.
+
+    Where the wire is sealed, success is a guess from lengths, and a log that says otherwise is believed.
+    """
     for conn in reversed(story.conns):
         state = connected(conn)
         if state is not None:
-            return state
+            guessed = bool(conn.sealed) and not conn.mqtt
+            return False if state and guessed and refused_in_logs(story) else state
     if any(c.established for c in story.conns):
         return None
     if any(e.kind == "connected" for e in story.broker):
@@ -107,3 +121,12 @@ def works(story: Story) -> bool | None:
     if any(e.code is not None or e.kind in ("not_authorised", "config_error") for e in story.broker):
         return False
     return None
+
+
+def refused_in_logs(story: Story) -> bool:
+    """Broker or device say that CONNECT was refused, and nobody says that one was accepted."""
+    if any(e.kind == "connected" for e in story.broker):
+        return False
+    if any((e.kind == "sending_connack" and e.connack) or e.kind == "not_authorised" for e in story.broker):
+        return True
+    return any(h.stack == "connack" and h.code for h in story.uart)

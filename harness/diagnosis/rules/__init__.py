@@ -70,6 +70,8 @@ FAILED: tuple[Rule, ...] = (
     handshake.device_handshake_failure,  # server_certificate.unsupported
     handshake.broker_failed,  # tls.broker_misconfigured
     handshake.closed_without_a_word,  # tls.closed_by_device, tls.closed_by_broker
+    handshake.device_refuses_sealed,  # server_certificate.*, as possible only
+    handshake.broker_refuses_sealed,  # tls.record_corrupt, as possible only
     handshake.closed_by_log,  # tls.closed_by_device
     handshake.stops_mid_handshake,  # device.hang
     mqtt.refused,  # bad_credentials, client_id_refused, protocol_version_refused, server_unavailable

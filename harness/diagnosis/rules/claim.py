@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from harness.diagnosis.facts import AlertFact, Conn, Story
-from harness.diagnosis.outcome import connected
+from harness.diagnosis.outcome import connected, refused_in_logs
 from harness.model import Confidence
 
 if TYPE_CHECKING:
@@ -88,4 +88,5 @@ def first_told(story: Story, cause: str) -> tuple[str, ...]:
 
 def failing(story: Story) -> list[Conn]:
     """Connections without a working session, oldest first."""
-    return [c for c in story.conns if connected(c) is not True]
+    doubted = refused_in_logs(story)
+    return [c for c in story.conns if connected(c) is not True or (doubted and c.sealed and not c.mqtt)]

@@ -348,12 +348,13 @@ def refused_13_sealed(story: Story) -> Iterable[Claim]:
     if len(answered) > 1:
         return
     picture = (frame(last[-1], f"one sealed record of {last[-1].get('len')} bytes (an alert), then the broker cuts"),)
-    large = sum(int(s.get("len", 0)) for s in mine) > 400
-    for cause, weight in (
-        ("client_certificate.untrusted" if large else "tls.record_corrupt", MAYBE),
-        ("client_certificate.expired" if large else "client_certificate.missing", MAYBE - 1),
-        ("client_key.mismatch" if large else "tls.finished_mismatch", MAYBE - 2),
-    ):
+    large = sum(int(s.get("len", 0)) for s in mine if s.get("phase") == "handshake") > 400
+    order = ("tls.record_corrupt", "tls.finished_mismatch", "mqtt.closed_without_connack")
+    if large:
+        order = ("client_certificate.untrusted", "client_certificate.expired", "client_key.mismatch")
+    elif any(s.get("phase") == "application" for s in mine):
+        order = ("mqtt.closed_without_connack", "tls.record_corrupt", "tls.finished_mismatch")
+    for cause, weight in zip(order, (MAYBE, MAYBE - 1, MAYBE - 2), strict=True):
         yield Claim(
             id=cause,
             confidence="possible",

@@ -314,7 +314,7 @@ def closed_without_a_word(story: Story) -> Iterable[Claim]:
     if conn.fatal("broker") or conn.fatal("device") or conn.packets("CONNECT", "c"):
         return
     ends = sorted([*conn.fins, *conn.resets], key=lambda e: (int(e.get("t", 0)), int(e.get("frame", 0))))
-    if not ends:
+    if not ends or conn.complete or sealed_alert(conn, str(ends[0].get("dir"))) is not None:
         return
     first = ends[0]
     by_device = first.get("dir") == "c"
@@ -330,7 +330,7 @@ def closed_without_a_word(story: Story) -> Iterable[Claim]:
     yield Claim(
         id="tls.closed_by_device" if by_device else "tls.closed_by_broker",
         confidence="probable",
-        weight=FALLBACK + (3 if how == "FIN" or by_device else -8),
+        weight=FALLBACK + (3 if how == "FIN" or by_device else 1),
         evidence=(
             frame(first, f"{how} from the {'device' if by_device else 'broker'} {place}, no alert before it"),
             *(f"frame {a.frame}: alert {a.code} {a.name} is only the echo of that close" for a in echo[:1]),
@@ -339,6 +339,61 @@ def closed_without_a_word(story: Story) -> Iterable[Claim]:
         explain=f"The {'device' if by_device else 'broker'} closed {place} and said nothing.",
         frame=int(first.get("frame", 0)),
     )
+
+
+def sealed_alert(conn: Conn, side: str) -> Event | None:
+    """The last sealed record of the side that closes, when it is as long as an alert."""
+    mine = [s for s in conn.sealed if s.get("dir") == side]
+    if not mine:
+        return None
+    short = mine[-1].get("type") == 21 or (mine[-1].get("type") == 23 and int(mine[-1].get("len", 0)) in (19, 11))
+    return mine[-1] if short else None
+
+
+def device_refuses_sealed(story: Story) -> Iterable[Claim]:
+    """TLS 1.3: the device answers the broker's flight with one sealed alert. Every certificate fault looks like this."""
+    conn = last_failing(story)
+    if conn is None or conn.server_hello is None or conn.alerts or conn.mqtt or conn.decrypted:
+        return
+    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    alert = sealed_alert(conn, "c")
+    if len(mine) != 1 or alert is None:
+        return
+    if any(e.alert is not None for e in story.broker) or from_device(story, conn) is not None:
+        return
+    picture = (frame(alert, f"one sealed record of {alert.get('len')} bytes (an alert), then the device closes"),)
+    for index, cause in enumerate(
+        ("server_certificate.untrusted", "server_certificate.expired", "server_certificate.name_mismatch")
+    ):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=MAYBE - index,
+            evidence=picture,
+            explain="The device refuses the broker's flight, most likely its certificate; the alert's number is sealed.",
+            frame=int(alert.get("frame", 0)),
+        )
+
+
+def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
+    """TLS 1.2: the broker answers the device's first data with a sealed alert, and no CONNACK."""
+    conn = last_failing(story)
+    if conn is None or conn.version == "1.3" or conn.alerts or conn.mqtt or conn.decrypted:
+        return
+    alert = sealed_alert(conn, "s")
+    if alert is None or alert.get("type") != 21 or conn.sender_first != "s":
+        return
+    if any(s.get("dir") == "s" and s.get("type") == 23 for s in conn.sealed) or any(e.code for e in story.broker):
+        return
+    for cause, weight in (("tls.record_corrupt", MAYBE), ("mqtt.closed_without_connack", MAYBE - 1)):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=weight,
+            evidence=(frame(alert, "a sealed alert of the broker instead of CONNACK"),),
+            explain="The broker answers the first data with an alert whose number is sealed.",
+            frame=int(alert.get("frame", 0)),
+        )
 
 
 def closed_by_log(story: Story) -> Iterable[Claim]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.diagnosis.facts import NS, Conn, Event, Story
-from harness.diagnosis.outcome import connected, refusal_after_connect, works
+from harness.diagnosis.outcome import PING_SIZES, connected, refusal_after_connect, works
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     LIKELY,
@@ -193,7 +193,7 @@ def _device_said_bye(conn: Conn) -> bool:
     if not mine:
         return False
     last = mine[-1]
-    short = last.get("type") == 21 or int(last.get("len", 0)) in (19, 26, 18, 11, 10)
+    short = last.get("type") == 21 or int(last.get("len", 0)) in PING_SIZES
     after = [s for s in theirs if int(s.get("t", 0)) > int(last.get("t", 0))]
     return short and len(after) <= 1
 
@@ -248,6 +248,16 @@ def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
             explain=f"The device promised a packet every {keepalive} s and was silent for {quiet:.1f} s.",
             frame=where,
         )
+    elif not conn.mqtt and quiet > 1.0 and not _taken_over(story, conn, closed_at):
+        yield Claim(
+            id="mqtt.keepalive_timeout",
+            confidence="possible",
+            weight=MAYBE + 4,
+            evidence=(frame(end, f"the broker closes after {quiet:.1f} s without a record from the device"),),
+            explain="The broker closed a session in which the device had gone quiet.",
+            frame=where,
+        )
+        yield Claim(id="mqtt.broker_closed", confidence="possible", weight=MAYBE + 3, evidence=(closing,), frame=where)
     elif _taken_over(story, conn, closed_at):
         yield Claim(
             id="mqtt.session_taken_over",
@@ -400,26 +410,21 @@ def first_packet_broken(story: Story) -> Iterable[Claim]:
 
 
 def sealed_refusal(story: Story) -> Iterable[Claim]:
-    """Nothing readable: the broker answers CONNECT and closes at once. A refusal, of whatever kind."""
+    """Nothing readable: an answer as long as CONNACK, and everything ends at once. A refusal, of whatever kind."""
     for conn in failing(story)[-1:]:
         if conn.mqtt or conn.alerts or not conn.sealed or conn.decrypted:
             continue
-        last = refusal_after_connect(conn)
-        if last is None or any(e.code is not None for e in story.broker):
-            continue
-        theirs = [s for s in conn.sealed if s.get("dir") == "s"]
-        sizes = [int(s.get("len", 0)) for s in theirs[-2:]]
-        answered = any(n in sizes for n in (21, 28, 20, 13))
-        if not answered:
+        reply = refusal_after_connect(conn)
+        if reply is None or any(e.code is not None for e in story.broker):
             continue
         for cause, weight in (("mqtt.bad_credentials", MAYBE + 4), ("mqtt.client_id_refused", MAYBE)):
             yield Claim(
                 id=cause,
                 confidence="possible",
                 weight=weight,
-                evidence=(frame(theirs[-1], "a record as long as CONNACK, then the broker closes at once"),),
+                evidence=(frame(reply, "a record as long as CONNACK, then the connection ends at once"),),
                 explain="Sealed, so the CONNACK's code is not readable; a key log or the broker's log names it.",
-                frame=int(theirs[-1].get("frame", 0)),
+                frame=int(reply.get("frame", 0)),
             )
 
 
