@@ -109,7 +109,7 @@ def why_not(scenario: Scenario, variant: Variant, device: DeviceSetup, profile: 
     for defect in (*scenario.defects, *device.defect):
         if defect not in target.defects:
             return f"the firmware cannot do what the stimulus needs: {defect}"
-    if device.stack and target.stack not in device.stack:
+    if device.stack and target.stack_family not in device.stack:
         return f"no settings for the stack {target.stack}"
     can = [v for v in ("1.2", "1.3") if f"tls{v}" in target.capabilities]
     wanted = device.set.get("tls.max")

@@ -58,6 +58,7 @@ class DeviceSetup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     clock      now | unset | a moment such as "+400d" after now
     set        SET keys of docs/shim-protocol.md; `stack` adds those that are in one stack's own words
     defect     defects of the firmware that are the stimulus itself
+    again      after `done` these are SET and the script runs a second time (`epoch` = "now": the clock is set)
     """
 
     identity: str = ""
@@ -70,6 +71,7 @@ class DeviceSetup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     set: dict[str, str] = {}
     stack: dict[str, dict[str, str]] = {}
     defect: tuple[str, ...] = ()
+    again: dict[str, str] = {}
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from harness.paths import TARGETS
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    command: str
+    command: str | tuple[str, ...]
     image: str
     timeout_s: int = 600
 
@@ -63,6 +63,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     boot_ms: int = 10000
     connect_ms: int = 15000
     silence_ms: int = 6000
+    connect_timeout_ms: int = 8000
+    keepalive_s: int = 5
     heap_bytes: int = 0
     stack_bytes: int = 0
 
@@ -89,6 +91,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     power: Power = Power()
     limits: Limits = Limits()
     known: tuple[Known, ...] = ()
+
+    @property
+    def stack_family(self) -> str:
+        """`wolfssl` of `wolfssl-5.5.4`."""
+        return self.stack.partition("-")[0]
 
 
 def load(folder: Path = TARGETS) -> dict[str, Target]:

@@ -62,3 +62,19 @@ def finished_both_ways(seen: Seen) -> Iterable[Result]:
             yield Vacuous("Finished could not be read")
         elif sides and sides != {"c", "s"}:
             yield Finding("must", "only one side sent Finished", "tls.finished_mismatch", (frame(server),))
+
+
+@check("RFC 5280 6.1.3 (a)(2)")
+def clock_recovers(seen: Seen) -> Iterable[Result]:
+    """Without a clock a currently valid certificate is refused; once the clock is set the next connect completes."""
+    ends = list(seen.said("done"))
+    if len(ends) < 2:
+        yield Vacuous("the device did not run twice")
+        return
+    accepted = seen.accepted()
+    first = seen.hellos[0].get("conn") if seen.hellos else None
+    if ends[0].fields.get("result") == "ok" or any(e.get("conn") == first for e in accepted):
+        yield Finding("must", "connected without a clock: the dates of the certificate are not checked",
+                      "server_certificate.accepted_expired")  # fmt: skip
+    if not accepted or ends[-1].fields.get("result") != "ok":
+        yield Finding("must", "does not connect after its clock was set", "device.clock_unset")

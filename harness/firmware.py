@@ -1,0 +1,38 @@
+"""A target's image, built once a run: one builder at a time for each target, whoever else runs on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.device.build import build, git_version
+from harness.errors import LabError
+from harness.model import Image
+from harness.paths import BUILD
+from harness.target import Target
+
+__all__ = ["built", "git_version"]
+
+
+def built(target: Target, *, progress: Callable[[str], None] | None = None) -> Image:
+    """The image, made or up to date. LabError lab.build_failed with the first error's file and line."""
+    folder = BUILD / "fw"
+    with _alone(folder, target.id):
+        return build(
+            target.id, target.build.command, Path(target.build.image), folder / f"{target.id}.log",
+            timeout=float(target.build.timeout_s), progress=progress,
+        )  # fmt: skip
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """A lock the kernel drops when we die. The file stays: removing it would let two hold it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise LabError("lab.disk_full", f"{folder}: {error.strerror}", "make it writable, or make room") from error
