@@ -24,7 +24,8 @@ static struct {
     struct {
         uint16_t id; /* 0: none */
         unsigned qos;
-        bool received; /* PUBREC came: only PUBREL may follow */
+        bool received;  /* PUBREC came: only PUBREL may follow */
+        bool delivered; /* a reconnect has finished the flow: the step that began it is done */
     } out;
     /* of one connection */
     bool connected, ping_open;
@@ -272,6 +273,10 @@ int hil_session_publish(unsigned qos) {
     hil_link_log("app: publishing");
     if (qos == 0)
         return send_publish(0, false);
+    if (session.out.delivered) {
+        session.out.delivered = false;
+        return 0;
+    }
     session.out.id = new_id();
     session.out.qos = qos;
     session.out.received = false;
@@ -410,7 +415,9 @@ static int take_up(const struct hil_mqtt_packet *connack) {
         return 0;
     if (!session.out.received && send_publish(session.out.qos, true) != 0) /* [MQTT-4.4.0-1] */
         return -1;
-    return finish_publish();
+    int rc = finish_publish();
+    session.out.delivered = rc == 0;
+    return rc;
 }
 
 int hil_session_connect(void) {

@@ -70,6 +70,7 @@ class Device:
     fd: int
     events: list[Event] = field(default_factory=list)
     foreign: list[bytes] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
     _buffer: bytearray = field(default_factory=bytearray)
 
     def _read(self, deadline: float) -> bool:
@@ -120,6 +121,7 @@ class Device:
         text = "".join(chr(b) if 0x20 < b < 0x7F and b != 0x25 else f"%{b:02x}" for b in str(value).encode())
         answer = self.line(f"SET {key} {text}")
         assert answer.name == "ok", (key, value, answer)
+        self.settings[key] = str(value)
 
     def put(self, name: str, data: bytes) -> None:
         after = len(self.events)
@@ -132,7 +134,7 @@ class Device:
     def run(self, timeout: float = 20.0, **settings: object) -> Run:
         """Settings (`_` for `.`), RUN, everything up to `done`."""
         for key, value in settings.items():
-            self.set(key.replace("__", "-").replace("_", ".", 1) if "_" in key else key, value)
+            self.set(key.replace("_", ".", 1), value)
         after = len(self.events)
         assert self.line("RUN").name == "ok"
         self.wait("done", timeout, after)
