@@ -405,11 +405,13 @@ static void certificate_verify(struct hil_decoder *d, struct hil_conn *c, int si
         return;
     }
     struct hil_span sig = {NULL, 0};
+    size_t len = b.n;
     uint16_t alg = 0;
     bool ok = c->tls->version != 0 && c->tls->version < 0x0303 ? hil_vec16(&b, &sig)
                                                                : hil_u16(&b, &alg) && hil_vec16(&b, &sig);
     J_UINT(&d->out, "sigalg", alg);
     J_UINT(&d->out, "sig_len", sig.n);
+    J_UINT(&d->out, "len", len);
     if (!ok) {
         J_STR(&d->out, "malformed", "signature");
     }
