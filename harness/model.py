@@ -89,6 +89,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None  # its clock, Unix seconds; 0: never set
     has_certificate: bool | None = None
     trust_files: tuple[Path, ...] = ()  # what it was given as CA
+    trusted_leaf: str = ""  # subject of a certificate in its trust store that is no CA: somebody's identity
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

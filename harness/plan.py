@@ -26,6 +26,7 @@ class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
     device: DeviceSetup
     fits: Branch
     unfit: Branch
+    checks: tuple[str, ...] = ()
     skip: str = ""
 
     @property
@@ -92,6 +93,7 @@ def permutations(scenario: Scenario, profiles: Mapping[str, Profile], target: Ta
                 PlanItem(
                     scenario=scenario, target=target.id, profile=name, variant=variant.name, device=device,
                     fits=variant.fits or scenario.fits, unfit=variant.unfit or scenario.unfit,
+                    checks=scenario.checks if variant.checks is None else variant.checks,
                     skip=why_not(scenario, variant, device, profiles[name], target),
                 )
             )  # fmt: skip

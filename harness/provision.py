@@ -106,10 +106,12 @@ def facts(item: PlanItem, profile: Profile, pki: Pki, given: dict[str, str], sta
     """What the diagnosis may know: what the device was told, not what it did with it."""
     trust: list[Path] = [pki.cert(ca) for ca in (item.device.trust or profile.trust or (FALLBACK_TRUST,))]
     name = identity(item, profile)
+    leaf = ""
     if item.device.identity_as_trust and name:
         trust.append(pki.cert(name))
+        leaf = pki.facts(name).subject
     return DeviceFacts(
         stack=stack, host=given["host"], epoch=int(given["epoch"]),
         has_certificate=bool(name) and not item.device.identity_as_trust and item.device.damage != "cert",
-        trust_files=tuple(trust),
+        trust_files=tuple(trust), trusted_leaf=leaf,
     )  # fmt: skip

@@ -35,7 +35,7 @@ from harness.diagnosis.engine import diagnose
 from harness.errors import BoardBusy, HilError, LabError
 from harness.evidence import broker_log, uart, wire
 from harness.evidence.capture import capture
-from harness.evidence.secrets import with_secrets
+from harness.evidence.pcapng import with_secrets
 from harness.lab.lease import lease
 from harness.lab.pki import Pki
 from harness.lab.profiles import Profile

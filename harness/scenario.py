@@ -83,6 +83,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     needs: tuple[str, ...] = ()
     fits: Branch | None = None
     unfit: Branch | None = None
+    checks: tuple[str, ...] | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,7 +141,7 @@ def load_file(path: Path, known: dict[str, Scenario] | None = None) -> dict[str,
 def _check(where: str, scenario: Scenario) -> None:
     from harness.verdict.checks import REGISTRY
 
-    for check in scenario.checks:
+    for check in (*scenario.checks, *(c for v in scenario.variants for c in v.checks or ())):
         if check not in REGISTRY:
             near = difflib.get_close_matches(check, REGISTRY, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(REGISTRY))}"

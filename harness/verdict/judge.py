@@ -177,7 +177,7 @@ def _checks(seen: Seen, ruling: Ruling, *, only_duty: bool) -> str:
     """Runs the checks. Returns why there is nothing to judge, when all of them were vacuous and they are the duty."""
     vacuous: list[str] = []
     ran = 0
-    for name in seen.item.scenario.checks:
+    for name in seen.item.checks:
         empty = False
         for result in REGISTRY[name].run(seen):
             if isinstance(result, Vacuous):

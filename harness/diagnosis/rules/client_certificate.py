@@ -40,6 +40,8 @@ def wrong_store_lines(story: Story) -> tuple[str, ...]:
     """UART lines that show the device's own certificate added with the call for trusted CAs (NetX)."""
     added = [h for h in story.uart if "trusted_certificate_add" in f"{h.api} {h.text}"]
     local = [h for h in story.uart if "local_certificate_add" in f"{h.api} {h.text}"]
+    if story.device.trusted_leaf and story.device.has_certificate is False:
+        return (f"device: the certificate of `{story.device.trusted_leaf}`, which is no CA, is in its trust store",)
     if local:
         return ()
     own = re.compile(r"client|device|own|local|identity", re.IGNORECASE)
