@@ -1,6 +1,6 @@
 """`make bench`: hil-wire beside tshark, tcpdump, dpkt, scapy and a libpcap read-only loop, on captures made here.
 
-Every figure is measured in this run: CPU seconds (user + system) and peak memory by wait4, medians of RUNS runs.
+Every figure is measured in this run: CPU seconds (user + system) and peak memory by wait4; medians of RUNS runs.
 Options: --megabytes N (default 264), --runs N (default 3), --json FILE.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -63,21 +62,19 @@ class Figure:
         return self.megabytes / self.cpu_s if self.cpu_s else 0.0
 
 
-def measure(argv: list[str], runs: int) -> tuple[float, float, float]:
+def measure(launcher: Path, argv: list[str], runs: int) -> tuple[float, float, float]:
     """Median CPU seconds, wall seconds and peak resident MB of `argv`, output discarded."""
-    import time
-
     cpu, wall, rss = [], [], []
     for _ in range(runs):
-        started = time.monotonic()
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise HilError(f"{argv[0]} ended with {process.returncode}", "run it by hand: " + " ".join(argv))
-        wall.append(time.monotonic() - started)
-        cpu.append(usage.ru_utime + usage.ru_stime)
-        rss.append(usage.ru_maxrss / 1024)
+        said = subprocess.run(
+            [str(launcher), *argv], capture_output=True, text=True, check=True, timeout=TIMEOUT_S
+        ).stdout
+        seconds, elapsed, kilobytes, status = said.split()
+        if status != "0":
+            raise HilError(f"{argv[0]} ended with {status}", "run it by hand: " + " ".join(argv))
+        cpu.append(float(seconds))
+        wall.append(float(elapsed))
+        rss.append(int(kilobytes) / 1024)
     return statistics.median(cpu), statistics.median(wall), max(rss)
 
 
@@ -99,10 +96,14 @@ def tools(capture: Path, small: Path, keylog: Path, pcap_read: Path) -> dict[str
     return {name: (path, argv) for name, (path, argv) in found.items() if shutil.which(argv[0])}
 
 
+def compiled(name: str, folder: Path) -> Path:
+    source, program = ROOT / "tests" / "bench" / f"{name}.c", folder / name
+    subprocess.run(["cc", "-O2", "-o", str(program), str(source), "-lpcap"], check=True, timeout=60)
+    return program
+
+
 def bench(folder: Path, pki: Pki, megabytes: int, runs: int) -> list[Figure]:
-    pcap_read = folder / "pcap_read"
-    source = ROOT / "tests" / "bench" / "pcap_read.c"
-    subprocess.run(["cc", "-O2", "-o", str(pcap_read), str(source), "-lpcap"], check=True, timeout=60)
+    pcap_read, launcher = compiled("pcap_read", folder), compiled("measure", folder)
     figures = []
     shapes = {
         "many short, 1.2 + 1.3": (["1.2", "1.3"], 50, 200),
@@ -120,15 +121,15 @@ def bench(folder: Path, pki: Pki, megabytes: int, runs: int) -> list[Figure]:
         write_capture(small, templates, max(1, count // SLOW_SHARE))
         print(f"{name}: {capture.stat().st_size / 1e6:.0f} MB, {packets} packets, {count} connections", flush=True)
         for tool, (path, argv) in tools(capture, small, keylog, pcap_read).items():
-            cpu, wall, rss = measure(argv, 1 if tool in ("scapy", "dpkt") else runs)
+            cpu, wall, rss = measure(launcher, argv, 1 if tool in ("scapy", "dpkt") else runs)
             figures.append(Figure(name, tool, path.stat().st_size / 1e6, cpu, wall, rss))
             show(figures[-1])
         if name.startswith("many"):
-            figures += memory(folder, templates, count)
+            figures += memory(launcher, folder, templates, count)
     return figures
 
 
-def memory(folder: Path, templates: list[list[bytes]], count: int) -> list[Figure]:
+def memory(launcher: Path, folder: Path, templates: list[list[bytes]], count: int) -> list[Figure]:
     """Peak memory on a file ten times as large: it must not grow with the file."""
     large = folder / "large.pcap"
     if shutil.disk_usage(folder).free < 12 * count * sum(len(p) for p in templates[0]):
@@ -136,7 +137,10 @@ def memory(folder: Path, templates: list[list[bytes]], count: int) -> list[Figur
         return []
     write_capture(large, templates, count * 10)
     figure = Figure(
-        "ten times as large", "hil-wire", large.stat().st_size / 1e6, *measure([str(BIN / "hil-wire"), str(large)], 1)
+        "ten times as large",
+        "hil-wire",
+        large.stat().st_size / 1e6,
+        *measure(launcher, [str(BIN / "hil-wire"), str(large)], 1),
     )
     large.unlink()
     show(figure)
