@@ -130,6 +130,7 @@ class QemuBoard:
         escaped = str(dump).replace(",", ",,")
         argv = [
             QEMU, "-M", self._qemu.machine, "-S", "-display", "none", "-nodefaults",
+            "-accel", "tcg,tb-size=32",
             "-kernel", str(self._image), "-rtc", f"base={RTC_BASE},clock=vm",
             "-chardev", "stdio,id=uart0,signal=off", "-serial", "chardev:uart0",
             "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",

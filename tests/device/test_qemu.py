@@ -143,7 +143,15 @@ def test_a_fault_names_its_place(bench: Bench, pki: Path) -> None:
     assert "hil_board_hardfault" in bench.board.where(int(fields["pc"], 16))
     assert int(fields["hfsr"], 16) & 0x40000000
     assert fields["bfar"] == "9f000000"
-    assert bench.board.wait_event("WATCHDOG", 15.0) is not None, "nothing else ends it"
+
+
+@pytest.mark.parametrize("bench", ["qemu-m4"], indirect=True)
+def test_the_watchdog_ends_a_fault(bench: Bench, pki: Path) -> None:
+    with broker(pki, tls=False) as port:
+        configure(bench, pki, port, "connect", tls__min="none", defect="hardfault")
+        with pytest.raises(DeviceFault, match="kind=hardfault"):
+            bench.run()
+    assert bench.board.wait_event("WATCHDOG", 15.0) is not None
     bench.shim.forget()
     assert bench.wait_boot().fields["reset"] == "watchdog"
 
