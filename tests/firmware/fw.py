@@ -1,4 +1,4 @@
-"""What the firmware tests need: the native device on a pty, a small PKI made with openssl, a Mosquitto on a free port."""
+"""What the firmware tests need: the native device on a pty, a small PKI made with openssl, a Mosquitto broker."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ class Device:
         done = self.wait("put", after=after)
         assert int(done["crc32"], 16) == binascii.crc32(data)
 
-    def run(self, timeout: float = 20.0, **settings: object) -> Run:
-        """Settings (`_` for `.`), RUN, everything up to `done`."""
+    def run(self, **settings: object) -> Run:
+        """Settings (the first `_` stands for `.`), RUN, everything up to `done`, which must come within 30 s."""
         for key, value in settings.items():
             self.set(key.replace("_", ".", 1), value)
         after = len(self.events)
         assert self.line("RUN").name == "ok"
-        self.wait("done", timeout, after)
+        self.wait("done", 30, after)
         return Run(self.events[after:])
 
 
@@ -146,11 +146,7 @@ class Run:
     events: list[Event]
 
     def all(self, name: str, **values: str) -> list[Event]:
-        return [
-            e
-            for e in self.events
-            if e.name == name and all(e.values.get(k) == v for k, v in values.items())
-        ]
+        return [e for e in self.events if e.name == name and all(e.values.get(k) == v for k, v in values.items())]
 
     def one(self, name: str, **values: str) -> Event:
         found = self.all(name, **values)
@@ -217,16 +213,46 @@ class Pki:
 
     def ca(self, name: str, kind: str, subject: str) -> None:
         self.key(name, kind)
-        openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", f"/CN={subject}", "-days", "3650",
-                "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", f"{name}.pem", cwd=self.folder)
+        openssl(
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            f"{name}.key",
+            "-subj",
+            f"/CN={subject}",
+            "-days",
+            "3650",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+            "-out",
+            f"{name}.pem",
+            cwd=self.folder,
+        )
 
-    def leaf(self, name: str, kind: str, issuer: str, *, san: str = "DNS:broker.test", eku: str = "serverAuth",
-             ca: bool = False, dates: tuple[str, str] | None = None, extra: str = "", digest: str = "sha256") -> None:
+    def leaf(
+        self,
+        name: str,
+        kind: str,
+        issuer: str,
+        *,
+        san: str = "DNS:broker.test",
+        eku: str = "serverAuth",
+        ca: bool = False,
+        dates: tuple[str, str] | None = None,
+        extra: str = "",
+        digest: str = "sha256",
+    ) -> None:
         """`dates` are YYYYMMDDHHMMSSZ, else ten years from now."""
         self.key(name, kind)
         ext = self.folder / f"{name}.ext"
-        lines = ["[leaf]", "basicConstraints=critical,CA:" + ("TRUE" if ca else "FALSE"), "subjectKeyIdentifier=hash",
-                 "authorityKeyIdentifier=keyid", "keyUsage=critical," + ("keyCertSign,cRLSign" if ca else "digitalSignature")]
+        lines = [
+            "[leaf]",
+            "basicConstraints=critical,CA:" + ("TRUE" if ca else "FALSE"),
+            "subjectKeyIdentifier=hash",
+            "authorityKeyIdentifier=keyid",
+            "keyUsage=critical," + ("keyCertSign,cRLSign" if ca else "digitalSignature"),
+        ]
         if eku and not ca:
             lines.append(f"extendedKeyUsage={eku}")
         if san and not ca:
@@ -238,12 +264,34 @@ class Pki:
         (self.folder / "index.txt").write_text("")
         (self.folder / "index.txt.attr").write_text("unique_subject = no\n")
         config = self.folder / "ca.cnf"
-        config.write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\n"
-                          "[p]\ncommonName=supplied\n")
+        config.write_text(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\n"
+            "[p]\ncommonName=supplied\n"
+        )
         when = ["-startdate", dates[0], "-enddate", dates[1]] if dates else ["-days", "3000"]
-        openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-cert", f"{issuer}.pem", "-keyfile", f"{issuer}.key",
-                "-in", f"{name}.csr", "-out", f"{name}.pem", "-md", digest, "-extfile", ext.name, "-extensions", "leaf",
-                *when, cwd=self.folder)
+        openssl(
+            "ca",
+            "-batch",
+            "-notext",
+            "-config",
+            "ca.cnf",
+            "-cert",
+            f"{issuer}.pem",
+            "-keyfile",
+            f"{issuer}.key",
+            "-in",
+            f"{name}.csr",
+            "-out",
+            f"{name}.pem",
+            "-md",
+            digest,
+            "-extfile",
+            ext.name,
+            "-extensions",
+            "leaf",
+            *when,
+            cwd=self.folder,
+        )
 
 
 # --- broker ---
@@ -262,27 +310,49 @@ def free_port() -> int:
 
 
 @contextmanager
-def mosquitto(folder: Path, pki: Pki | None, cert: str = "", *, client_ca: str = "", only12: bool = False,
-              extra: str = "", openssl_conf: str = "") -> Iterator[Broker]:
+def mosquitto(
+    folder: Path,
+    pki: Pki | None,
+    cert: str = "",
+    *,
+    client_ca: str = "",
+    only12: bool = False,
+    extra: str = "",
+    openssl_conf: str = "",
+) -> Iterator[Broker]:
     """A broker on loopback; TLS when `pki` is given; asks for client certificates when `client_ca` is."""
     port = free_port()
     name = f"broker-{port}"
-    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "user root", "log_type all",
-             "connection_messages true", "set_tcp_nodelay true"]
+    lines = [
+        f"listener {port} 127.0.0.1",
+        "allow_anonymous true",
+        "user root",
+        "log_type all",
+        "connection_messages true",
+        "set_tcp_nodelay true",
+    ]
     if pki is not None:
-        lines += [f"certfile {pki.path(cert + '.chain' if pki.path(cert + '.chain').exists() else cert + '.pem')}",
-                  f"keyfile {pki.path(cert + '.key')}"]
+        lines += [
+            f"certfile {pki.path(cert + '.chain' if pki.path(cert + '.chain').exists() else cert + '.pem')}",
+            f"keyfile {pki.path(cert + '.key')}",
+        ]
         if client_ca:
             lines += [f"cafile {pki.path(client_ca)}", "require_certificate true"]
     config = folder / f"{name}.conf"
     config.write_text("\n".join([*lines, extra]) + "\n")
     ssl_conf = folder / f"{name}.cnf"
     body = openssl_conf or ("MaxProtocol=TLSv1.2\n" if only12 else "")
-    ssl_conf.write_text(f"openssl_conf=o\n[o]\nssl_conf=s\n[s]\nsystem_default=d\n[d]\nCipherString=DEFAULT:@SECLEVEL=0\n{body}")
+    ssl_conf.write_text(
+        f"openssl_conf=o\n[o]\nssl_conf=s\n[s]\nsystem_default=d\n[d]\nCipherString=DEFAULT:@SECLEVEL=0\n{body}"
+    )
     log = folder / f"{name}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(config)], stderr=out, stdout=out,
-                                   env={**os.environ, "OPENSSL_CONF": str(ssl_conf)})
+        process = subprocess.Popen(
+            ["/usr/sbin/mosquitto", "-c", str(config)],
+            stderr=out,
+            stdout=out,
+            env={**os.environ, "OPENSSL_CONF": str(ssl_conf)},
+        )
     try:
         deadline = time.monotonic() + 10
         while True:

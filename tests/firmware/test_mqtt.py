@@ -47,8 +47,14 @@ def test_will_and_password(plain: Device, brokers: dict[str, Broker]) -> None:
     port = int(hil_port(plain))
     for level in (4, 5):
         with tap(port) as seen:
-            run = plain.run(port=seen.port, mqtt_level=level, mqtt_username="user", mqtt_password="p%ä w",
-                            mqtt_will="will/t,1,1,gone, really", script="connect;drop")
+            run = plain.run(
+                port=seen.port,
+                mqtt_level=level,
+                mqtt_username="user",
+                mqtt_password="p%ä w",  # noqa: S106
+                mqtt_will="will/t,1,1,gone, really",
+                script="connect;drop",
+            )
             assert run.ok
             connect = bytes(seen.client[-1])
         assert connect[0] == 0x10
@@ -59,7 +65,8 @@ def test_will_and_password(plain: Device, brokers: dict[str, Broker]) -> None:
 
 def test_bad_topics_are_refused(plain: Device) -> None:
     port = int(hil_port(plain))
-    script = "connect;badtopic:6100;badtopic:eda080;badtopic:61x65536;badtopic:612b;badtopic:23;badtopic:;badtopic:c0af;pub0;disconnect"
+    topics = ("6100", "eda080", "61x65536", "612b", "23", "", "c0af")
+    script = ";".join(["connect", *(f"badtopic:{t}" for t in topics), "pub0", "disconnect"])
     with tap(port) as seen:
         run = plain.run(port=seen.port, script=script)
         data = bytes(seen.client[-1])
@@ -102,8 +109,8 @@ Answer = bytes | list[bytes] | None
 
 @contextmanager
 def scripted(*answers: list[Answer]) -> Iterator[tuple[int, list[bytearray]]]:
-    """One list a connection: each item is sent after the client's next bytes, a list in segments of its own, None closes.
-    Gives the port and what clients sent."""
+    """One list a connection: each item is sent after the client's next bytes, a list in segments of its own, None
+    closes. Gives the port and what clients sent."""
     listener = socket.create_server(("127.0.0.1", 0))
     heard: list[bytearray] = []
 
@@ -153,12 +160,14 @@ def against(dut: Device) -> Against:
     return run
 
 
-# Packets a server must not send at 3.1.1 (catalogue M3-10 to 12, 24 to 29), each after CONNACK unless it begins with "!".
+# What a server must not send at 3.1.1 (catalogue M3-10 to 12, 24 to 29), each after CONNACK unless it begins with "!".
 MALFORMED_311 = [
-    "!20 00", "!20 01 00", "!20 03 00 00 00", "!20 02 02 00", "!20 02 00 06", "!21 02 00 00", "!30 03 00 01 61", "!d0 00",
+    "!20 00", "!20 01 00", "!20 03 00 00 00", "!20 02 02 00", "!20 02 00 06", "!21 02 00 00", "!30 03 00 01 61",
+    "!d0 00",
     "36 05 00 01 61 00 01", "38 03 00 01 61", "30 05 00 03 61 2f 2b", "30 02 00 00", "32 05 00 01 61 00 00",
     "32 06 00 02 c0 80 00 01", "32 07 00 03 ed a0 80 00 01", "32 06 00 02 e2 82 00 01", "32 07 00 03 61 00 62 00 01",
-    "20 02 00 00", "41 02 00 01", "60 02 00 01", "d1 00", "d0 01 00", "00 00", "f0 00", "e0 00", "c0 00", "82 06 00 01 00 01 61 00",
+    "20 02 00 00", "41 02 00 01", "60 02 00 01", "d1 00", "d0 01 00", "00 00", "f0 00", "e0 00", "c0 00",
+    "82 06 00 01 00 01 61 00",
     "30 ff ff ff ff 01", "30 ff ff ff 7f", "40 03 00 01 00",
 ]  # fmt: skip
 
@@ -219,19 +228,33 @@ def test_v5_reasons_on_closing(against: Against) -> None:
         assert heard.endswith(bytes((0xE0, 1, reason))), (packet, heard[-8:])
     run, _ = against([accept + bytes.fromhex("e0 01 8b")], mqtt_level=5)
     assert run.one("mqtt", state="disconnect")["code"] == str(0x8B)
-    run, heard = against([bytes.fromhex("20 08 00 00 05 27 00 00 00 1e")], mqtt_level=5, script="connect;pub1;disconnect", mqtt_payload="x" * 40)
+    run, heard = against(
+        [bytes.fromhex("20 08 00 00 05 27 00 00 00 1e")],
+        mqtt_level=5,
+        script="connect;pub1;disconnect",
+        mqtt_payload="x" * 40,
+    )
     assert run.one("done")["rc"] == "-149", "larger than the server's maximum: not sent"
 
 
 def test_unacknowledged_publish_comes_again(against: Against) -> None:
     """M3-18, M3-20: same id with DUP after a reconnect with session present; PUBREL only, once PUBREC was there."""
-    settings = {"mqtt_clean": 0, "reconnect": 1, "backoff_base": 20, "script": "connect;pub1;disconnect", "timeout": 3000}
+    settings = {
+        "mqtt_clean": 0,
+        "reconnect": 1,
+        "backoff_base": 20,
+        "script": "connect;pub1;disconnect",
+        "timeout": 3000,
+    }
     run, heard = against([ACCEPT, b"", None], [b"\x20\x02\x01\x00", b"\x40\x02\x00\x01"], **settings)
     assert run.ok, run.brief()
     assert run.all("mqtt", state="puback")
     assert heard.count(b"\x3a") == 1, "PUBLISH with DUP"
-    run, heard = against([ACCEPT, b"\x50\x02\x00\x01", None], [b"\x20\x02\x01\x00", b"\x70\x02\x00\x01"],
-                         **{**settings, "script": "connect;pub2;disconnect"})
+    run, heard = against(
+        [ACCEPT, b"\x50\x02\x00\x01", None],
+        [b"\x20\x02\x01\x00", b"\x70\x02\x00\x01"],
+        **{**settings, "script": "connect;pub2;disconnect"},
+    )
     assert run.ok, run.brief()
     connect_len = 2 + heard[1]
     assert heard[connect_len : connect_len + 4] == b"\x62\x02\x00\x01"

@@ -1,4 +1,4 @@
-"""The device against real brokers: good ones of every kind, bad certificates, client certificates, and each TLS defect."""
+"""The device against real brokers: good ones of every kind, bad certificates, client certificates, TLS defects."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def go(dut: Device, more: Pki, tmp_path: Path) -> Go:
 
     def run(cert: str, version: str, client_ca: str = "", **settings: object) -> tuple[Run, list[int], str]:
         with served(tmp_path, more, cert, version, client_ca) as broker, tap(broker.port) as seen:
-            result = dut.run(**{"port": seen.port, "host": "broker.test", "script": "connect;pub1;disconnect", **settings})
+            result = dut.run(
+                **{"port": seen.port, "host": "broker.test", "script": "connect;pub1;disconnect", **settings}
+            )
             alerts = seen.plain_alerts()
         return result, alerts, broker.log.read_text()
 
@@ -96,7 +98,7 @@ def test_everything_once(dut: Device, brokers: dict[str, Broker], stack: str) ->
 
 
 # certificate, further settings, alerts that do (reference: RFC 5246 7.2.2, catalogue X5)
-BAD = {
+BAD: dict[str, tuple[dict[str, object], set[int]]] = {
     "expired": ({}, {45}),
     "future": ({}, {45, 46}),
     "wrongname": ({}, {42}),
@@ -109,8 +111,13 @@ BAD = {
     "srv": ({"epoch": 0}, {45, 46}),
     "rsrv": ({"epoch": 4070908800}, {45}),
 }
-ALERT_NAMES = {42: "bad certificate", 43: "unsupported certificate", 45: "certificate expired",
-               46: "certificate unknown", 48: "unknown ca"}
+ALERT_NAMES = {
+    42: "bad certificate",
+    43: "unsupported certificate",
+    45: "certificate expired",
+    46: "certificate unknown",
+    48: "unknown ca",
+}
 
 
 @pytest.mark.parametrize("cert", BAD)
@@ -151,7 +158,11 @@ def test_defects_in_verification(go: Go, stack: str, dut: Device, more: Pki) -> 
 def test_defects_that_the_broker_answers(go: Go, stack: str) -> None:
     cases = [("ecdsa_sigalgs_only", "rsrv", "12", 40), ("no_groups", "srv", "12", 40)]
     if stack == "wolfssl":
-        cases += [("ecdsa_sigalgs_only", "rsrv", "13", 40), ("no_groups", "srv", "13", 109), ("no_rsa_pss", "rsrv", "13", 40)]
+        cases += [
+            ("ecdsa_sigalgs_only", "rsrv", "13", 40),
+            ("no_groups", "srv", "13", 109),
+            ("no_rsa_pss", "rsrv", "13", 40),
+        ]
     for defect, cert, version, alert in cases:
         run, _, _ = go(cert, version, defect=defect)
         assert run.one("tls")["alert"] == str(alert), (defect, version)
@@ -211,8 +222,11 @@ def test_key_formats(go: Go, stack: str, dut: Device, more: Pki, tmp_path: Path)
     for name, traditional in (("dev", "ec"), ("rdev", "rsa")):
         key, cert = str(more.path(f"{name}.key")), str(more.path(f"{name}.pem"))
         old = ["-traditional"] if traditional == "rsa" else []
-        keys = [convert(traditional, "-in", key, *old), convert(traditional, "-in", key, *old, "-outform", "DER"),
-                convert("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER")]
+        keys = [
+            convert(traditional, "-in", key, *old),
+            convert(traditional, "-in", key, *old, "-outform", "DER"),
+            convert("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER"),
+        ]
         for der in keys:
             dut.put("cert", convert("x509", "-in", cert, "-outform", "DER"))
             dut.put("key", der)

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -120,10 +120,8 @@ def tap(upstream: int | None) -> Iterator[Tap]:
             result.server.append(bytearray())
             if upstream is None:
                 client.settimeout(5)
-                try:
+                with suppress(OSError):
                     result.client[-1] += client.recv(65536)
-                except OSError:
-                    pass
                 client.close()
                 continue
             server = socket.create_connection(("127.0.0.1", upstream))
