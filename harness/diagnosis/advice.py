@@ -8,10 +8,11 @@ from harness.diagnosis.facts import Story
 from harness.diagnosis.rules.claim import Claim
 
 KEYLOG = (
-    "A TLS key log opens what is sealed here: preload libhil-keylog.so into Mosquitto (LD_PRELOAD, HIL_KEYLOG=keys.log), "
-    "or on the device mbedtls_ssl_set_export_keys_cb / wolfSSL's secret callback; then --keylog keys.log."
+    "A TLS key log opens what is sealed here: preload libhil-keylog.so into Mosquitto (LD_PRELOAD, "
+    "HIL_KEYLOG=keys.log), or on the device use mbedtls_ssl_set_export_keys_cb or wolfSSL's secret callback; "
+    "then --keylog keys.log."
 )
-BROKER_LOG = "The broker's log (log_type all, log_dest stderr or a file) names what the wire leaves open; then --broker-log."
+BROKER_LOG = "The broker's log (log_type all, log_dest stderr) names what the wire leaves open; then --broker-log."
 CONFIG = "The broker's configuration says what the listener accepts, so the sets can be compared; then --broker-config."
 UART = "The device's console names its own error code; then --uart LOG."
 CAPTURE = "A capture (tcpdump -i any -w capture.pcap port 8883) shows what really went over the wire."

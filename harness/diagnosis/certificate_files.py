@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from harness.model import ServerCertificate
 
@@ -21,19 +22,23 @@ def server_certificate(path: Path) -> ServerCertificate | None:
         names = _names(certificate)
     except (OSError, ValueError, UnsupportedAlgorithm):
         return None
-    common = {
-        "names": names,
-        "not_before": int(certificate.not_valid_before_utc.timestamp()),
-        "not_after": int(certificate.not_valid_after_utc.timestamp()),
-        "signature": certificate.signature_algorithm_oid._name,
-    }
+    kind: Literal["rsa", "ec", "ed25519", "other"] = "other"
+    bits, curve = 0, ""
     if isinstance(key, rsa.RSAPublicKey):
-        return ServerCertificate(key="rsa", bits=key.key_size, **common)
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return ServerCertificate(key="ec", bits=key.key_size, curve=key.curve.name, **common)
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return ServerCertificate(key="ed25519", bits=256, **common)
-    return ServerCertificate(key="other", **common)
+        kind, bits = "rsa", key.key_size
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        kind, bits, curve = "ec", key.key_size, key.curve.name
+    elif isinstance(key, ed25519.Ed25519PublicKey):
+        kind, bits = "ed25519", 256
+    return ServerCertificate(
+        key=kind,
+        bits=bits,
+        curve=curve,
+        signature=certificate.signature_algorithm_oid._name,
+        names=names,
+        not_before=int(certificate.not_valid_before_utc.timestamp()),
+        not_after=int(certificate.not_valid_after_utc.timestamp()),
+    )
 
 
 def _names(certificate: object) -> tuple[str, ...]:

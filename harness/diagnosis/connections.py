@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from harness.diagnosis.compare import offered_versions
@@ -34,6 +35,15 @@ def describe(conn: Conn) -> dict[str, Any]:
     }
 
 
+VERSION_NAMES = {"3.0": "SSL 3.0", "1.0": "TLS 1.0", "1.1": "TLS 1.1", "1.2": "TLS 1.2", "1.3": "TLS 1.3"}
+
+
+def _versions(hello: Mapping[str, Any]) -> list[str]:
+    """Without supported_versions only the highest is known."""
+    offered = offered_versions(hello)
+    return offered if hello.get("versions") else offered[:1]
+
+
 def _who(conn: Conn) -> str:
     return {"c": "device", "s": "broker"}.get(conn.sender_first, "")
 
@@ -46,7 +56,7 @@ def _tls(conn: Conn) -> dict[str, Any]:
         "handshake": conn.handshake,
         "decrypted": conn.decrypted,
         "offered": {
-            "versions": [f"TLS {v}" for v in offered_versions(hello)],
+            "versions": [VERSION_NAMES.get(v, v) for v in _versions(hello)],
             "suites": [suites.name(s) for s in hello.get("suites", ()) if not suites.is_signal(s)],
             "groups": [group_name(g) for g in hello.get("groups") or ()],
             "signature_algorithms": [scheme_name(s) for s in hello.get("sigalgs") or ()],

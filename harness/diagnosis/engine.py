@@ -1,4 +1,4 @@
-"""From facts to a diagnosis: run the rules, order the claims, word the causes. Pure but for the tables it reads once."""
+"""From facts to a diagnosis: run the rules, order the claims, word the causes. Pure, but for tables read once."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def stack_of(story: Story) -> str:
     if named in STACKS:
         return named
     seen = story.log.stacks if story.log is not None else {}
-    return next((s for s in map(lambda n: _ALIASES.get(n, n), seen) if s in STACKS), "")
+    return next((s for s in (_ALIASES.get(n, n) for n in seen) if s in STACKS), "")
 
 
 def remedy(cause: str, stack: str) -> str:

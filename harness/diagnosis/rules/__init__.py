@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from harness.diagnosis.rules import (
     client_certificate,
+    client_key,
     device,
+    endings,
     findings,
     handshake,
+    jwt,
     mqtt,
+    mqtt_session,
     negotiation,
     network,
     protocol,
@@ -20,9 +24,9 @@ from harness.diagnosis.rules import (
 from harness.diagnosis.rules.claim import Rule
 
 ALWAYS: tuple[Rule, ...] = (
-    mqtt.denied,  # mqtt.not_authorised
-    mqtt.ended_by_broker,  # keepalive_timeout, session_taken_over, packet_too_large, malformed_packet, broker_closed
-    mqtt.session_by_log,  # the same from the log alone
+    mqtt_session.denied,  # mqtt.not_authorised
+    mqtt_session.ended_by_broker,  # keepalive_timeout, session_taken_over, packet_too_large, …
+    mqtt_session.session_by_log,  # the same from the log alone
     handshake.record_corrupt,  # tls.record_corrupt
     handshake.unexpected,  # tls.unexpected_message
     handshake.too_large,  # tls.record_too_large
@@ -58,29 +62,29 @@ FAILED: tuple[Rule, ...] = (
     client_certificate.missing,  # client_certificate.missing, .wrong_store
     client_certificate.identity_demanded,  # client_certificate.missing
     client_certificate.by_alert,  # client_certificate.*
-    client_certificate.key_mismatch,  # client_key.mismatch
-    client_certificate.wrong_key_format,  # client_key.wrong_format, certificate.wrong_format
+    client_key.key_mismatch,  # client_key.mismatch
+    client_key.wrong_key_format,  # client_key.wrong_format, certificate.wrong_format
     client_certificate.refused_13_sealed,  # several, as possible only
-    client_certificate.unsupported_by_device,  # client_certificate.unsupported
-    client_certificate.hash_mismatch,  # tls.handshake_hash_mismatch, tls.finished_mismatch
+    client_key.unsupported_by_device,  # client_certificate.unsupported
+    client_key.hash_mismatch,  # tls.handshake_hash_mismatch, tls.finished_mismatch
     handshake.device_decrypt_error,  # tls.record_corrupt, server_certificate.bad_signature
     handshake.malformed,  # tls.malformed_message
     handshake.flight_not_digested,  # handshake_fragmentation_unsupported, too_large, buffer_too_small
     handshake.device_internal_error,  # tls.device_internal_error
     handshake.device_handshake_failure,  # server_certificate.unsupported
     handshake.broker_failed,  # tls.broker_misconfigured
-    handshake.closed_without_a_word,  # tls.closed_by_device, tls.closed_by_broker
-    handshake.device_refuses_sealed,  # server_certificate.*, as possible only
-    handshake.broker_refuses_sealed,  # tls.record_corrupt, as possible only
-    handshake.closed_by_log,  # tls.closed_by_device
-    handshake.stops_mid_handshake,  # device.hang
+    endings.closed_without_a_word,  # tls.closed_by_device, tls.closed_by_broker
+    endings.device_refuses_sealed,  # server_certificate.*, as possible only
+    endings.broker_refuses_sealed,  # tls.record_corrupt, as possible only
+    endings.closed_by_log,  # tls.closed_by_device
+    endings.stops_mid_handshake,  # device.hang
     mqtt.refused,  # bad_credentials, client_id_refused, protocol_version_refused, server_unavailable
     mqtt.refused_by_log,  # the same from log or UART
     mqtt.closed_after_connect,  # malformed_packet, protocol_version_refused, closed_without_connack
     mqtt.first_packet_broken,  # mqtt.malformed_packet
     mqtt.sealed_refusal,  # mqtt.bad_credentials as possible
     mqtt.no_connect,  # device.no_connect
-    mqtt.jwt,  # jwt.*
+    jwt.jwt,  # jwt.*
     device.by_code,  # whatever a code names
     device.buffer,  # device.buffer_too_small
     device.silent,  # device.silent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from harness.diagnosis.facts import NS, Story
@@ -20,7 +21,13 @@ from harness.diagnosis.rules.claim import (
 )
 
 # Codes that say only "the connection went away": the wire knows better, so they weigh less when there is one.
-_VAGUE = ("network.", "tls.device_internal_error", "device.transport_", "tls.unexpected_message", "mqtt.server_unavailable")
+_VAGUE = (
+    "network.",
+    "tls.device_internal_error",
+    "device.transport_",
+    "tls.unexpected_message",
+    "mqtt.server_unavailable",
+)
 
 
 def by_code(story: Story) -> Iterable[Claim]:
@@ -60,7 +67,7 @@ def buffer(story: Story) -> Iterable[Claim]:
             confidence="probable",
             weight=TOLD + 1,
             evidence=evidence,
-            explain="The broker's certificate has an ordinary size; the buffer the application gave is too small for it.",
+            explain="The broker's certificate has an ordinary size; the buffer the application gave is too small.",
         )
 
 
@@ -173,7 +180,7 @@ def retry_storm(story: Story) -> Iterable[Claim]:
     starts = sorted(c.opened for c in story.conns if c.how == "syn" and c.opened)
     if len(starts) < 6:
         return
-    gaps = [(b - a) / NS for a, b in zip(starts, starts[1:], strict=False)]
+    gaps = [(b - a) / NS for a, b in itertools.pairwise(starts)]
     if sum(gaps) / len(gaps) < 1.0 and gaps[-1] < 1.5 * max(gaps[0], 0.01):
         yield Claim(
             id="device.retry_storm",

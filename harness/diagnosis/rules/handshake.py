@@ -8,7 +8,6 @@ from harness.diagnosis.facts import AlertFact, Conn, Event, Story
 from harness.diagnosis.outcome import connected, works
 from harness.diagnosis.registry import suites
 from harness.diagnosis.rules.claim import (
-    FALLBACK,
     LIKELY,
     LOGGED,
     MAYBE,
@@ -16,7 +15,6 @@ from harness.diagnosis.rules.claim import (
     Claim,
     alert_evidence,
     entries,
-    failing,
     first_log,
     first_told,
     frame,
@@ -78,9 +76,7 @@ def device_decrypt_error(story: Story) -> Iterable[Claim]:
         explain="A signature over the handshake does not verify: the two sides saw different bytes.",
         frame=seen.frame,
     )
-    yield Claim(
-        id="server_certificate.bad_signature", confidence="possible", weight=MAYBE + 2, evidence=seen.evidence
-    )
+    yield Claim(id="server_certificate.bad_signature", confidence="possible", weight=MAYBE + 2, evidence=seen.evidence)
     yield Claim(id="tls.finished_mismatch", confidence="possible", weight=MAYBE, evidence=seen.evidence)
 
 
@@ -151,7 +147,9 @@ def malformed(story: Story) -> Iterable[Claim]:
             evidence=(
                 *(frame(b, f"does not parse: {b.get('malformed')}") for b in broken[:1]),
                 alert_evidence(alert),
-                *first_log(story, "length mismatch", "bad extension", "bad length", "decode error", "bad digest length"),
+                *first_log(
+                    story, "length mismatch", "bad extension", "bad length", "decode error", "bad digest length"
+                ),
             ),
             explain=f"The {alert.sender} could not parse a message, or found a forbidden value in it.",
             frame=alert.frame,
@@ -177,7 +175,10 @@ def too_large(story: Story) -> Iterable[Claim]:
                     id="tls.record_too_large",
                     confidence="certain",
                     weight=PROVED,
-                    evidence=(alert_evidence(alert), *first_log(story, "packet length too long", "data length too long")),
+                    evidence=(
+                        alert_evidence(alert),
+                        *first_log(story, "packet length too long", "data length too long"),
+                    ),
                     explain=f"A record exceeds what the {alert.sender} takes.",
                     frame=alert.frame,
                 )
@@ -190,7 +191,7 @@ def too_large(story: Story) -> Iterable[Claim]:
 
 
 def flight_not_digested(story: Story) -> Iterable[Claim]:
-    """The device stops inside the broker's flight, without an alert or with internal_error: size is the strongest hint."""
+    """The device stops inside the broker's flight, with no alert or internal_error: size is the strongest hint."""
     conn = last_failing(story)
     if conn is None or conn.server_hello is None or conn.mqtt:
         return
@@ -217,7 +218,7 @@ def flight_not_digested(story: Story) -> Iterable[Claim]:
             confidence="probable",
             weight=LIKELY + (15 if told else 9),
             evidence=(*seen, *told[:1], *((alert_evidence(alert),) if alert else ())),
-            explain="The broker's Certificate message spans several records and the device gave up without joining them.",
+            explain="The broker's Certificate message spans several records; the device did not join them.",
             frame=where,
         )
     if size > LARGE and (alert is None or alert.code in (80, 22, 50)):
@@ -282,9 +283,7 @@ def device_handshake_failure(story: Story) -> Iterable[Claim]:
         explain="The device cannot use the broker's curve, key or suite.",
         frame=alert.frame,
     )
-    yield Claim(
-        id="tls.no_common_group", confidence="possible", weight=MAYBE - 1, evidence=(alert_evidence(alert),)
-    )
+    yield Claim(id="tls.no_common_group", confidence="possible", weight=MAYBE - 1, evidence=(alert_evidence(alert),))
 
 
 def broker_failed(story: Story) -> Iterable[Claim]:
@@ -293,7 +292,7 @@ def broker_failed(story: Story) -> Iterable[Claim]:
     if conn is None:
         return
     seen = from_broker(story, conn)
-    if seen is None or seen.code != 80 or conn.server_hello is not None and conn.complete:
+    if seen is None or seen.code != 80 or (conn.server_hello is not None and conn.complete):
         return
     said = [e for e in story.broker if e.code is not None and e.alert is None]
     yield Claim(
@@ -304,122 +303,3 @@ def broker_failed(story: Story) -> Iterable[Claim]:
         explain="The broker failed inside: its certificate, key or cipher list cannot be used.",
         frame=seen.frame,
     )
-
-
-def closed_without_a_word(story: Story) -> Iterable[Claim]:
-    """Somebody closed during the handshake with no alert. Fallback."""
-    conn = last_failing(story)
-    if conn is None or not conn.established or conn.refused is not None:
-        return
-    if conn.fatal("broker") or conn.fatal("device") or conn.packets("CONNECT", "c"):
-        return
-    ends = sorted([*conn.fins, *conn.resets], key=lambda e: (int(e.get("t", 0)), int(e.get("frame", 0))))
-    if not ends or conn.complete or sealed_alert(conn, str(ends[0].get("dir"))) is not None:
-        return
-    first = ends[0]
-    by_device = first.get("dir") == "c"
-    how = "FIN" if first.get("ev") == "fin" else "RST"
-    if conn.server_hello is not None:
-        place = "after the broker's flight"
-    elif conn.hellos:
-        place = "after the ClientHello"
-    else:
-        place = "before a whole ClientHello"
-    echo = [a for a in conn.alerts if a.after_fin]
-    eof = entries(story, "unexpected eof while reading")
-    yield Claim(
-        id="tls.closed_by_device" if by_device else "tls.closed_by_broker",
-        confidence="probable",
-        weight=FALLBACK + (3 if how == "FIN" or by_device else 1),
-        evidence=(
-            frame(first, f"{how} from the {'device' if by_device else 'broker'} {place}, no alert before it"),
-            *(f"frame {a.frame}: alert {a.code} {a.name} is only the echo of that close" for a in echo[:1]),
-            *(log(e) for e in eof[:1]),
-        ),
-        explain=f"The {'device' if by_device else 'broker'} closed {place} and said nothing.",
-        frame=int(first.get("frame", 0)),
-    )
-
-
-def sealed_alert(conn: Conn, side: str) -> Event | None:
-    """The last sealed record of the side that closes, when it is as long as an alert."""
-    mine = [s for s in conn.sealed if s.get("dir") == side]
-    if not mine:
-        return None
-    short = mine[-1].get("type") == 21 or (mine[-1].get("type") == 23 and int(mine[-1].get("len", 0)) in (19, 11))
-    return mine[-1] if short else None
-
-
-def device_refuses_sealed(story: Story) -> Iterable[Claim]:
-    """TLS 1.3: the device answers the broker's flight with one sealed alert. Every certificate fault looks like this."""
-    conn = last_failing(story)
-    if conn is None or conn.server_hello is None or conn.alerts or conn.mqtt or conn.decrypted:
-        return
-    mine = [s for s in conn.sealed if s.get("dir") == "c"]
-    alert = sealed_alert(conn, "c")
-    if len(mine) != 1 or alert is None:
-        return
-    if any(e.alert is not None for e in story.broker) or from_device(story, conn) is not None:
-        return
-    picture = (frame(alert, f"one sealed record of {alert.get('len')} bytes (an alert), then the device closes"),)
-    for index, cause in enumerate(
-        ("server_certificate.untrusted", "server_certificate.expired", "server_certificate.name_mismatch")
-    ):
-        yield Claim(
-            id=cause,
-            confidence="possible",
-            weight=MAYBE - index,
-            evidence=picture,
-            explain="The device refuses the broker's flight, most likely its certificate; the alert's number is sealed.",
-            frame=int(alert.get("frame", 0)),
-        )
-
-
-def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
-    """TLS 1.2: the broker answers the device's first data with a sealed alert, and no CONNACK."""
-    conn = last_failing(story)
-    if conn is None or conn.version == "1.3" or conn.alerts or conn.mqtt or conn.decrypted:
-        return
-    alert = sealed_alert(conn, "s")
-    if alert is None or alert.get("type") != 21 or conn.sender_first != "s":
-        return
-    if any(s.get("dir") == "s" and s.get("type") == 23 for s in conn.sealed) or any(e.code for e in story.broker):
-        return
-    for cause, weight in (("tls.record_corrupt", MAYBE), ("mqtt.closed_without_connack", MAYBE - 1)):
-        yield Claim(
-            id=cause,
-            confidence="possible",
-            weight=weight,
-            evidence=(frame(alert, "a sealed alert of the broker instead of CONNACK"),),
-            explain="The broker answers the first data with an alert whose number is sealed.",
-            frame=int(alert.get("frame", 0)),
-        )
-
-
-def closed_by_log(story: Story) -> Iterable[Claim]:
-    """No capture: the broker's log says that the client closed in the handshake."""
-    if story.conns:
-        return
-    said = entries(story, "unexpected eof while reading")
-    unknown = [e for e in story.broker if e.kind == "tls_protocol_error" and e.client == "<unknown>"]
-    if said and unknown and not works(story):
-        yield Claim(id="tls.closed_by_device", confidence="possible", weight=FALLBACK, evidence=(log(said[0]),))
-
-
-def stops_mid_handshake(story: Story) -> Iterable[Claim]:
-    """The device goes quiet in the handshake and the connection stays open: a hang, or the capture ended."""
-    for conn in failing(story)[-1:]:
-        if not conn.established or conn.fins or conn.resets or conn.alerts or not conn.hellos:
-            continue
-        if conn.server_hello is None or conn.client_key_exchange or conn.mqtt or conn.complete:
-            continue
-        if any(s.get("dir") == "c" for s in conn.sealed):
-            continue
-        yield Claim(
-            id="device.hang",
-            confidence="possible",
-            weight=FALLBACK,
-            evidence=(frame(conn.server_hello, "the broker's flight, then nothing from the device"),),
-            explain="The device does not answer the broker's flight.",
-            frame=int(conn.server_hello.get("frame", 0)),
-        )

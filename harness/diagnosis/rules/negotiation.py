@@ -8,15 +8,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from harness.diagnosis.compare import Dimension, Fit, compare, offered_versions, schemes_for
+from harness.diagnosis.compare import Dimension, Fit, compare, offered_versions
 from harness.diagnosis.facts import AlertFact, Conn, Event, Story, leaf
 from harness.diagnosis.registry import suites
-from harness.diagnosis.registry.codepoints import extension_name, group_name, scheme_name
+from harness.diagnosis.registry.codepoints import extension_name
 from harness.diagnosis.rules.claim import (
     HIDDEN,
-    LIKELY,
     LOGGED,
-    MAYBE,
     PROVED,
     TOLD,
     Claim,
@@ -28,6 +26,7 @@ from harness.diagnosis.rules.claim import (
     frame,
     log,
 )
+from harness.diagnosis.rules.suspects import BY_REASON, CAUSE, suspected
 from harness.model import Confidence, Listener, ServerCertificate
 
 _REFUSALS = {
@@ -212,10 +211,10 @@ def sets(story: Story) -> Iterable[Claim]:
         level: Confidence = "certain" if sure or (agreed and listener is not None) else "probable"
         order.append((dimension, PROVED - 3 * index, level, dimension.note))
     if not failing_sets:
-        order = list(_suspected(hello, fit, reason))
+        order = list(suspected(hello, fit, reason))
     for dimension, weight, level, note in order:
         yield Claim(
-            id=dimension.cause or _CAUSE[dimension.name],
+            id=dimension.cause or CAUSE[dimension.name],
             confidence=level,
             weight=weight,
             evidence=(frame(hello, _offer(dimension)), *base),
@@ -233,112 +232,20 @@ def sets(story: Story) -> Iterable[Claim]:
         )
 
 
-_CAUSE = {
-    "suites": "tls.no_common_cipher_suite",
-    "groups": "tls.no_common_group",
-    "certificate_curve": "tls.no_common_group",
-    "signature_algorithms": "tls.no_common_signature_algorithm",
-    "versions": "tls.no_common_version",
-}
-_BY_REASON = {
-    "no suitable signature algorithm": "signature_algorithms",
-    "no shared signature algorithms": "signature_algorithms",
-    "missing sigalgs extension": "signature_algorithms",
-    "no suitable key share": "groups",
-    "no shared groups": "groups",
-    "missing supported groups extension": "groups",
-}
-
-
 def _agrees(reason: str, cause: str, fit: Fit) -> bool:
     """Does the broker's word name this set, and can it name no other?"""
-    named = _BY_REASON.get(reason)
+    named = BY_REASON.get(reason)
     if named:
-        return _CAUSE[named] == cause
+        return CAUSE[named] == cause
     return reason == "no shared cipher" and cause == "tls.no_common_cipher_suite"
-
-
-def _suspected(hello: Event, fit: Fit, reason: str) -> Iterator[tuple[Dimension, int, Confidence, str]]:
-    """No set fails for sure: those on which the listener is unknown, the most unusual offer first."""
-    named = _BY_REASON.get(reason)
-    unknown = [d for d in fit.dimensions if d.ok is None and d.name in _CAUSE and d.name != "certificate_curve"]
-    if named and not any(d.name == named for d in unknown):
-        known = fit.of(named)
-        unknown += [known] if known else []
-    if fit.version == "1.3" and reason == "no shared cipher":
-        named = "suites"
-    scored = []
-    for dimension in unknown:
-        score, why = _unusual(hello, dimension.name, fit.version)
-        if dimension.name == named:
-            score += 100
-        if dimension.name == "versions":
-            score -= 5
-        scored.append((score, dimension, why))
-    scored.sort(key=lambda row: -row[0])
-    for index, (score, dimension, why) in enumerate(scored):
-        if score >= 100:
-            yield dimension, LOGGED + 2, "probable", why
-        elif dimension.name == "versions":
-            continue
-        else:
-            top = index == 0 and (score >= 3 or len(scored) == 1)
-            band = LIKELY if top else MAYBE
-            yield dimension, band + 5 - index, "probable" if top else "possible", why
-
-
-def _unusual(hello: Event, name: str, version: str) -> tuple[float, str]:
-    """How unusual an offer is beside what brokers commonly need, and why (RFC 9325 4.2, RFC 8446 9.1)."""
-    if name == "signature_algorithms":
-        return _unusual_schemes(hello, version)
-    if name == "groups":
-        groups = hello.get("groups")
-        if groups is None:
-            return 5, "no supported_groups extension"
-        real = [g for g in groups if not suites.is_grease(g)]
-        if 23 not in real:
-            return 3.5, "P-256 is not offered"
-        if len(real) == 1:
-            return 3, f"only {group_name(real[0])} is offered"
-        return (0, "") if 29 in real else (1, "x25519 is not offered")
-    if name == "suites":
-        tls13 = version == "1.3"
-        real_suites = [s for s in map(suites.lookup, hello.get("suites", ())) if s is not None and s.tls13 == tls13]
-        if not real_suites:
-            return 6, f"no suite of TLS {version} is offered"
-        if len(real_suites) <= 2:
-            return 3.2, "very few suites are offered: " + ", ".join(s.name for s in real_suites)
-        if not tls13 and not any(s.kx == "ecdhe" and s.aead for s in real_suites):
-            return 3.1, "no ECDHE suite with AEAD is offered"
-        strong = any("AES_256_GCM" in s.cipher for s in real_suites)
-        return (0.5, "") if strong else (2, "AES-256-GCM is not offered")
-    return 0, ""
-
-
-def _unusual_schemes(hello: Event, version: str) -> tuple[float, str]:
-    offered = list(hello.get("sigalgs") or ())
-    if not offered:
-        return 4, "no signature_algorithms extension"
-    tls13 = version == "1.3"
-    rsa, ec = schemes_for(offered, "rsa", "", tls13), schemes_for(offered, "ec", "", tls13)
-    strong = [s for s in (*rsa, *ec) if "sha1" not in scheme_name(s) and "md5" not in scheme_name(s)]
-    if not strong:
-        return 5, "only schemes that brokers refuse are offered"
-    auths = {s.auth for s in map(suites.lookup, hello.get("suites", ())) if s is not None}
-    wants = auths | ({"rsa", "ec"} if tls13 or "any" in auths else set())
-    if tls13 and not rsa:
-        return 3.6, "no rsa_pss scheme is offered, so an RSA certificate cannot be used in TLS 1.3"
-    if "rsa" in wants and not rsa:
-        return 3.4, "no RSA scheme is offered"
-    if "ec" in wants and not ec:
-        return 3.4, "no ECDSA scheme is offered, so an EC certificate cannot be used"
-    return 0, ""
 
 
 def _psk(hello: Event, alert: AlertFact | None, base: list[str], reason: str) -> Iterator[Claim]:
     offered = [suites.lookup(s) for s in hello.get("suites", ())]
-    only_psk = bool(offered) and all(s is None or s.kx == "psk" or s.tls13 for s in offered) and any(
-        s is not None and s.kx == "psk" for s in offered
+    only_psk = (
+        bool(offered)
+        and all(s is None or s.kx == "psk" or s.tls13 for s in offered)
+        and any(s is not None and s.kx == "psk" for s in offered)
     )
     if not hello.get("psk") and not only_psk:
         return
@@ -372,7 +279,7 @@ def _log_only(story: Story) -> Iterator[Claim]:
         return
     for entry in story.broker:
         reason = entry.reason.lower()
-        cause = _CAUSE.get(_BY_REASON.get(reason, ""), "")
+        cause = CAUSE.get(BY_REASON.get(reason, ""), "")
         if reason == "no shared cipher":
             cause = "tls.no_common_cipher_suite"
         if cause:

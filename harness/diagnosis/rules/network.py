@@ -81,7 +81,10 @@ def unreachable(story: Story) -> Iterable[Claim]:
             id="network.unreachable",
             confidence="probable",
             weight=PROVED,
-            evidence=(*said, frame(conn.syns[-1], f"{len(conn.syns)} SYN in {waited:.1f} s to {conn.server}, no answer")),
+            evidence=(
+                *said,
+                frame(conn.syns[-1], f"{len(conn.syns)} SYN in {waited:.1f} s to {conn.server}, no answer"),
+            ),
             explain=f"{conn.server} never answered the SYN: wrong address, cable, VLAN or a firewall that drops.",
             frame=int(conn.syns[-1].get("frame", 0)),
         )

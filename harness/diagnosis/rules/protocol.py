@@ -88,7 +88,10 @@ def not_tls(story: Story) -> Iterable[Claim]:
                 id="tls.malformed_message",
                 confidence="probable",
                 weight=PROVED,
-                evidence=(frame(data, f"a record that is not TLS: {data.get('first', '')}"), *(log(e) for e in said[:1])),
+                evidence=(
+                    frame(data, f"a record that is not TLS: {data.get('first', '')}"),
+                    *(log(e) for e in said[:1]),
+                ),
                 explain="What the device sent begins like a TLS record and has no valid version or length.",
                 frame=int(data.get("frame", 0)),
             )

@@ -146,9 +146,15 @@ def _visible(story: Story, conn: Conn, end: Certificate, seen: Seen) -> Iterator
         yield from _date_claim(story, end, date_seen, seen, evidence)
     if seen.code in (42, 43) and lacks_usage(end, "serverAuth"):
         explained = True
-        yield _claim("server_certificate.wrong_usage", PROVED, evidence, "Its extended key usage is not serverAuth.", seen)
+        yield _claim(
+            "server_certificate.wrong_usage", PROVED, evidence, "Its extended key usage is not serverAuth.", seen
+        )
     mismatch = name_mismatch(story, conn)
-    if mismatch is not None and seen.code in _NAME_ALERTS and not _told_otherwise(story, "server_certificate.name_mismatch"):
+    if (
+        mismatch is not None
+        and seen.code in _NAME_ALERTS
+        and not _told_otherwise(story, "server_certificate.name_mismatch")
+    ):
         explained = True
         named = _agrees(story, "server_certificate.name_mismatch")
         yield _claim(
@@ -163,9 +169,7 @@ def _visible(story: Story, conn: Conn, end: Certificate, seen: Seen) -> Iterator
         yield from _by_number(story, conn, end, seen, evidence, explained)
 
 
-def _date_claim(
-    story: Story, end: Certificate, date: str, seen: Seen, evidence: tuple[str, ...]
-) -> Iterator[Claim]:
+def _date_claim(story: Story, end: Certificate, date: str, seen: Seen, evidence: tuple[str, ...]) -> Iterator[Claim]:
     cause = "server_certificate.expired" if date == "expired" else "server_certificate.not_yet_valid"
     what = "ended" if date == "expired" else "begins"
     day = _day(int(end.get("not_after" if date == "expired" else "not_before", 0)))
@@ -206,7 +210,9 @@ def _by_number(
         if len((conn.server_certificate or {}).get("chain", ())) == 1 and not end.get("self_signed"):
             yield _claim(other, MAYBE, evidence, "", seen, possible=True)
     elif seen.code == 44:
-        yield _claim("server_certificate.revoked", PROVED, evidence, "The device says it is revoked.", seen, certain=seen.exact)
+        yield _claim(
+            "server_certificate.revoked", PROVED, evidence, "The device says it is revoked.", seen, certain=seen.exact
+        )
     elif seen.code == 43:
         yield from _unsupported(story, conn, end, seen, evidence)
     elif seen.code == 42 and not explained:
@@ -217,9 +223,7 @@ def _by_number(
         yield _clock(story, end, seen, evidence, weight=MAYBE)
 
 
-def _clock(
-    story: Story, end: Certificate, seen: Seen, evidence: tuple[str, ...], weight: int = LIKELY + 5
-) -> Claim:
+def _clock(story: Story, end: Certificate, seen: Seen, evidence: tuple[str, ...], weight: int = LIKELY + 5) -> Claim:
     span = f"{_day(int(end.get('not_before', 0)))} to {_day(int(end.get('not_after', 0)))}"
     epoch = story.device.epoch
     wrong = epoch is not None and bool(dates(end, max(epoch, 1)))
@@ -227,16 +231,14 @@ def _clock(
         "device.clock_unset",
         PROVED if wrong else weight,
         (*evidence, *first_told(story, "device.clock_unset")),
-        f"The certificate is valid ({span}) when the capture was made ({_day(story.now)}): the device's clock is wrong.",
+        f"The certificate is valid ({span}) at the capture's time ({_day(story.now)}): the device's clock is wrong.",
         seen,
         certain=wrong and seen.exact,
         possible=weight == MAYBE and not wrong,
     )
 
 
-def _unsupported(
-    story: Story, conn: Conn, end: Certificate, seen: Seen, evidence: tuple[str, ...]
-) -> Iterator[Claim]:
+def _unsupported(story: Story, conn: Conn, end: Certificate, seen: Seen, evidence: tuple[str, ...]) -> Iterator[Claim]:
     requested = conn.certificate_request is not None
     ordinary = end.get("key") == "rsa" or end.get("curve") in ("secp256r1", "prime256v1")
     if requested and conn.version == "1.3" and story.stack == "netx" and ordinary:
@@ -307,7 +309,9 @@ def _agrees(story: Story, cause: str) -> bool:
 
 def _told_otherwise(story: Story, cause: str) -> bool:
     """The device's code names another fault of the certificate, and not this one."""
-    named = [h.causes for h in story.uart if h.causes and h.causes[0].startswith(("server_certificate.", "device.clock"))]
+    named = [
+        h.causes for h in story.uart if h.causes and h.causes[0].startswith(("server_certificate.", "device.clock"))
+    ]
     return bool(named) and not any(cause in c for c in named)
 
 
