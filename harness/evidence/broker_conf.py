@@ -52,8 +52,8 @@ def parse_openssl_conf(text: str) -> OpenSSLConf:
         elif "=" in line:
             key, value = line.split("=", 1)
             current[key.strip()] = value.strip()
-    top = sections.get(sections[""].get("openssl_conf", ""), {})
-    name = sections.get(top.get("ssl_conf", ""), {}).get("system_default", "")
+    top = sections.get(sections[""].get("openssl_conf", "-"), {})
+    name = sections.get(top.get("ssl_conf", "-"), {}).get("system_default", "-")
     chosen = sections.get(name)
     if chosen is None:
         chosen = next((body for title, body in sections.items() if title.startswith("system_default")), {})
@@ -103,8 +103,9 @@ def _drafts(text: str) -> tuple[dict[str, str], list[_Draft]]:
             bridge = True
         elif bridge:
             continue
-        elif key == "port" and value.isdigit():
-            common["port"] = value
+        elif key == "port":
+            if value.isdigit() and int(value) <= 65535:
+                common["port"] = value
         elif current is None or (key in _SECURITY and not per_listener) or key == "max_packet_size":
             common[key] = value
         else:

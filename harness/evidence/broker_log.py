@@ -103,7 +103,8 @@ _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("starting", r"mosquitto version (?P<version>\S+)(?: \(.*\))? starting"),
         ("running", r"mosquitto version (?P<version>\S+) running"),
         ("terminating", r"mosquitto version (?P<version>\S+) terminating"),
-        ("config_loaded", r"(?:Config loaded from (?P<reason>.+?)\.?$|Using default config)"),
+        ("config_loaded", r"Config loaded from (?P<reason>.+?)\.?$"),
+        ("config_loaded", r"Using default config"),
         ("listen", r"Opening (?P<packet>ipv4|ipv6|websockets|unix) listen socket on "
                    r"(?:port (?P<listener>\d{1,5})|path )"),
         ("new_connection", rf"New connection from {_FROM} on port (?P<listener>\d{{1,5}})\.?$"),
@@ -120,8 +121,8 @@ _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("not_authorised", rf"{_WHO} disconnected[,:] not authori[sz]ed"),
         ("tls_protocol_error", rf"{_WHO} disconnected: (?P<reason>Protocol error|A TLS error occurred)"),
         ("closed", rf"{_WHO} closed its connection"),
-        ("disconnected", rf"(?:{_WHO} disconnected(?:[:,]| due to)? ?(?P<reason>.*?)\.?$"
-                         r"|Socket error on client (?P<client2>.{0,256}?), disconnecting)"),
+        ("disconnected", rf"{_WHO} disconnected(?:[:,]| due to)? ?(?P<reason>.*?)\.?$"),
+        ("disconnected", r"Socket error on client (?P<client>.{0,256}?), disconnecting"),
         ("denied_publish", r"Denied PUBLISH from (?P<client>.{0,256}?) \(.*?, '(?P<topic>.*?)', "),
         ("denied_subscribe", r"Denied SUBSCRIBE from (?P<client>.{0,256}?)(?: \(|$|: )(?P<topic>.*)"),
         ("sending_connack", r"Sending CONNACK to (?P<client>.{0,256}?) \((?P<reason>\d+), (?P<connack>\d+)\)"),
@@ -132,11 +133,17 @@ _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("config_error", r"Error: (?P<reason>(?:Unable to (?:load|open|set|read|parse|write|drop|create) "
                          r"|Server certificate/key|Invalid |Unknown configuration|Empty |Duplicate |Both |Could not"
                          r"|.* value |The '.*' ).*)"),
-        ("config_error", r"(?P<reason>Error found at .*)"),
+        ("config_error", r"Error found at (?P<reason>.*)"),
         ("error", r"Error(?: in \w+)?: (?P<reason>.*)"),
         ("warning", r"Warning: (?P<reason>.*)"),
     )
 )  # fmt: skip
+
+
+# Every pattern begins with four letters as they are. They choose the rules to try: a log may have millions of lines.
+_BY_WORD: dict[str, list[tuple[Kind, re.Pattern[str]]]] = {}
+for _rule in _RULES:
+    _BY_WORD.setdefault(_rule[1].pattern[:4], []).append(_rule)
 
 
 def openssl_code(text: str) -> tuple[int, str] | None:
@@ -195,7 +202,7 @@ def parse_line(number: int, raw: str) -> BrokerEntry | None:
         return None
     if indented:
         return BrokerEntry(line=number, t=t, kind="other", text=text)
-    for kind, pattern in _RULES:
+    for kind, pattern in _BY_WORD.get(text[:4], ()):
         found = pattern.match(text)
         if found is None:
             continue
@@ -209,7 +216,7 @@ def parse_line(number: int, raw: str) -> BrokerEntry | None:
             sent = _ALERT_SENT.get(reason.lower(), ())
         return BrokerEntry(
             line=number, t=t, kind=kind, text=text, code=code, alert=alert, alerts_sent=sent, reason=reason,
-            client=got.get("client") or got.get("client2") or "", address=got.get("address") or "",
+            client=got.get("client") or "", address=got.get("address") or "",
             port=_number(got.get("port")), listener=_number(got.get("listener")),
             connack=_number(got.get("connack")), packet=got.get("packet") or "",
             protocol=_number(got.get("protocol")), keepalive=_number(got.get("keepalive")), user=got.get("user"),
@@ -240,12 +247,19 @@ def _pair(entry: BrokerEntry, pending: list[BrokerEntry]) -> BrokerEntry:
     return entry
 
 
+def _is_chatter(raw: str) -> bool:
+    """A cheap look: one of the packets that a busy broker logs by the million."""
+    return ": Received P" in raw or (": Sending P" in raw and "PUBLISH" not in raw)
+
+
 def parse(lines: Iterable[tuple[int, str]]) -> list[BrokerEntry]:
     """Entries of (number, text) lines. Chatter is dropped first when there are too many."""
     entries: list[BrokerEntry] = []
     pending: list[BrokerEntry] = []
     chatter = 0
     for number, raw in lines:
+        if chatter > _MAX_ENTRIES and _is_chatter(raw):
+            continue
         entry = parse_line(number, raw)
         if entry is None:
             continue

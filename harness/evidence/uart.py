@@ -152,7 +152,7 @@ def _event_hits(raw: dict[str, Any], hints: str, version: str) -> list[UartHit]:
 def _text_hit(raw: dict[str, Any]) -> UartHit | None:
     kind = raw["class"]
     phrase = codes.lookup_phrase(raw["text"])
-    if phrase is not None and kind in ("error", "milestone", "boot"):
+    if phrase is not None and kind in ("error", "milestone", "boot", "at", "memory"):
         return UartHit(
             line=raw["line"], t=raw["t"], text=raw["text"], kind="text", stack=phrase.stack, name=phrase.name,
             meaning=phrase.meaning, causes=phrase.causes, fields={"class": kind},

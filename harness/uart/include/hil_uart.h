@@ -74,7 +74,8 @@ struct hil_uart_hit {
     struct hil_uart_field fields[HIL_UART_FIELDS];
 
     /* DAMAGED: "crc", "cut", "long", "syntax". TEXT: "fault", "assert", "watchdog", "panic", "memory",
-     * "boot", "banner", "error", "milestone", "registers", "note" (the bench's own lines, which begin with
+     * "boot", "banner", "error", "milestone", "registers", "at", "note" (the bench's own lines, which begin
+     * with
      * "-- hil: "). */
     const char *what;
 
@@ -147,6 +148,7 @@ enum {
     HIL_W_CONNACK = 2048,
     HIL_W_REG = 4096,    /* a CPU register, when a hexadecimal number follows */
     HIL_W_OFKIND = 8192, /* "fault": counts after hard, bus, usage, … */
+    HIL_W_AT = 16384,    /* an AT module\'s command or answer: AT+S.…, -S.… */
 };
 unsigned hil_uart_word(const uint8_t *p, size_t n);
 bool hil_uart_is_name(const uint8_t *p, size_t n); /* a symbol of a known library */

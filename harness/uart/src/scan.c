@@ -369,6 +369,9 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
             flags &= ~(unsigned)HIL_W_NUM; /* WITH, CODE in a heading */
     }
     flags = in_context(s, at, i, flags);
+    if (len == 2 && memcmp(s->p + at, "AT", 2) == 0 && s->n - i > 2 && (s->p[i] == '+' || s->p[i] == '-') &&
+        s->p[i + 1] == 'S' && s->p[i + 2] == '.')
+        flags |= HIL_W_AT;
     if (flags == HIL_W_MEM && at >= 3 && memcmp(s->p + at - 3, "of ", 3) == 0)
         flags |= HIL_W_ERR; /* out of memory */
     word_seen(s, at, i, flags);
@@ -420,6 +423,8 @@ static const char *class_of(unsigned flags) {
         return "boot";
     if (flags & HIL_W_MILE)
         return "milestone";
+    if (flags & HIL_W_AT)
+        return "at";
     return NULL;
 }
 
@@ -499,6 +504,8 @@ static size_t scan(struct hil_uart *u, const uint8_t *p, size_t n, size_t from, 
         static const char bench[] = "-- hil: "; /* a line the bench wrote itself */
         s.note = n - i >= sizeof bench - 1 && memcmp(p + i, bench, sizeof bench - 1) == 0;
         dump_connack(u, &s);
+        if (n - i > 3 && (p[i] == '-' || p[i] == '+') && p[i + 1] == 'S' && p[i + 2] == '.')
+            s.flags |= HIL_W_AT;
     }
     if (s.note) {
         flush(u, &s);

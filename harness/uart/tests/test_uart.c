@@ -205,6 +205,9 @@ static void test_texts(void) {
     gives_no("no fault found", "text");
     gives("Bus Fault", "\"class\":\"fault\"");
     gives_no("watchdog started", "text");
+    gives(">>UART TX buffer: AT+S.TLSCERT=Auth,40", "\"class\":\"at\"");
+    gives("-S.Time:09.05.38", "\"class\":\"at\"");
+    gives_no("AT the end", "text");
     gives("malloc failed", "\"class\":\"memory\"");
     gives("Out of memory", "\"class\":\"memory\"");
     gives_no("heap 12345 free", "text");
