@@ -116,4 +116,4 @@ def test_identifier_as_text(tmp_path: Path) -> None:
     assert any("at_module.identifier_not_binary" in hit.causes for hit in found.hits)
     assert any("at_module.socket_refused" in hit.causes for hit in found.hits)
     entered = next(hit for hit in found.hits if "TLSCERT=Auth,40" in hit.text)
-    assert (entered.stack, entered.line) == ("spwf04", 10)
+    assert (entered.stack, entered.line) == ("spwf04", 11)
