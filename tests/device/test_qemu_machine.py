@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import subprocess
 import threading
 import zlib
@@ -41,7 +42,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def server() -> Iterator[int]:
-    """Sends BULK to whoever connects, and closes."""
+    """Sends BULK to whoever asks, and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -52,7 +53,8 @@ def server() -> Iterator[int]:
                     return
                 with peer:
                     try:
-                        peer.sendall(BULK)
+                        if peer.recv(1):
+                            peer.sendall(BULK)
                     except OSError:
                         continue  # the other side reset it, as one test does
 
@@ -121,6 +123,19 @@ def test_a_reset_connection_leaves_nothing_behind(bench: Bench, server: int) -> 
         assert bench.shim.wait_event(("fetch",), PATIENCE_S).fields["rc"] == "0"
     bench.shim.set("test", f"fetch:{server}")
     assert bench.shim.wait_event(("fetch",), PATIENCE_S).fields["bytes"] == str(len(BULK))
+
+
+def test_a_reset_is_no_end_of_file(bench: Bench) -> None:
+    """Without data before it: QEMU's user network turns an RST right behind data into a FIN."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
+        bench.shim.set("test", f"fetch:{listener.getsockname()[1]}")
+        peer, _ = listener.accept()
+        assert peer.recv(1) == b"?"
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        fetched = bench.shim.wait_event(("fetch",), PATIENCE_S).fields
+    assert (fetched["rc"], fetched["detail"]) == ("-3", "-14")
 
 
 def test_a_name_nobody_knows(bench: Bench) -> None:

@@ -1,12 +1,10 @@
 /* Self-test of a CMSDK board: each `SET test <name>` does one thing to it.
  *
- *   null, code, stack    a write through NULL, into code, a recursion without end: each must fault at once
- *   hang                 a loop that does not kick the watchdog
- *   leave                main returns
- *   lockup, hardfault    as the client's defects
- *   name:<host>          resolves and connects to port 1: the `net` event tells the return code
- *   fetch:<port>         connects to the gateway, reads until the end: `fetch` event with rc, bytes, crc32
- *   close:<port>         connects and closes at once with RST
+ * null, code, stack: a write through NULL, into code, a recursion without end; each must fault at once.
+ * hang: a loop that does not kick the watchdog. leave: main returns. lockup, hardfault: as the client's
+ * defects. name:<host>: resolves and connects to port 1; `name` event. fetch:<port>: connects to the gateway,
+ * sends one byte, reads until the end; `fetch` event. close:<port>: connects and closes at once with RST;
+ * `fetch` event.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +70,7 @@ static void fetch(uint16_t port, int close_at_once) {
         return;
     }
     int rc = hil_net_connect("", HIL_IP_GATEWAY, port, WAIT_MS);
-    if (rc == HIL_NET_OK && !close_at_once) {
+    if (rc == HIL_NET_OK && !close_at_once && (rc = hil_net_send("?", 1, WAIT_MS)) == 1) {
         while ((rc = hil_net_recv(buffer, sizeof buffer, WAIT_MS)) > 0) {
             bytes += (uint32_t)rc;
             crc = hil_crc32(crc, buffer, (size_t)rc);
