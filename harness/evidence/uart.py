@@ -19,7 +19,8 @@ from harness import paths
 from harness.diagnosis import codes
 from harness.errors import LabError, UsageError
 
-_TIMEOUT = 120.0  # s; 100 MB take about two
+_TIMEOUT = 120.0  # s
+_MAX_MB = "128"  # of a larger log the first and last 64 MB are looked at; 100 MB take about one second
 _REGISTER = re.compile(
     r"\b(pc|lr|sp|psr|xpsr|cfsr|hfsr|mmfar|bfar|msp|psp|r\d{1,2})\b\W{0,4}(0x[0-9a-fA-F]{1,8}|[0-9a-fA-F]{8})\b",
     re.IGNORECASE,
@@ -72,6 +73,7 @@ class UartLog(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 0
     size: int = 0
     suppressed: int = 0  # hits not listed because they repeat
+    skipped: int = 0  # bytes in the middle of a huge log that nobody looked at
     binary: bool = False  # mostly not text: wrong baud rate or not a log
 
     @property
@@ -247,7 +249,8 @@ def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
     return UartLog(
         hits=tuple(_merge(hits)), stack=stack, version=version, stacks=stacks, faults=tuple(_faults(raw)),
         boots=_boots(raw, end), damaged=end["damaged"], missing=missing, lines=end["lines"], size=end["bytes"],
-        suppressed=end["suppressed"], binary=end["bytes"] > 64 and end["control_bytes"] * 10 > end["bytes"],
+        suppressed=end["suppressed"], skipped=end["skipped_bytes"],
+        binary=end["bytes"] > 64 and end["control_bytes"] * 10 > end["bytes"] - end["skipped_bytes"],
     )  # fmt: skip
 
 
@@ -255,7 +258,7 @@ def read(path: Path) -> UartLog:
     """The log at `path`. Raises UsageError when it cannot be read, LabError when hil-uart is missing or hangs."""
     program = paths.BIN / "hil-uart"
     try:
-        done = subprocess.run([program, path], capture_output=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run([program, "--max", _MAX_MB, path], capture_output=True, timeout=_TIMEOUT, check=False)
     except FileNotFoundError as error:
         raise LabError("lab.tool_missing", f"{program} is missing", "build the host tools first") from error
     except subprocess.TimeoutExpired as error:

@@ -121,6 +121,19 @@ def test_a_flood_stays_small_and_keeps_its_end(tmp_path: Path) -> None:
     assert peak.returncode == 0, "more than 60 MB of address space"
 
 
+def test_of_a_huge_log_the_ends_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "uart.log"
+    with file.open("wb") as out:
+        out.write(b"NetX Duo 6.4.2 firmware\n")
+        out.truncate(2 << 30)  # 2 GB of NUL, sparse
+        out.seek(2 << 30)
+        out.write(b"\nnx_secure_tls_session_start: 0x00000114\n")
+    found = uart.read(file)
+    assert (found.version, found.lines) == ("6.4.2", 3)
+    assert [(hit.line, hit.code) for hit in found.codes] == [(3, 0x114)]
+    assert found.skipped > 1 << 30
+
+
 def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         uart.read(tmp_path)

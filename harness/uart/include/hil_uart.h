@@ -104,7 +104,7 @@ struct hil_uart_cand {
 struct hil_uart {
     hil_uart_sink sink;
     void *ctx;
-    uint64_t line, bytes, binary, longest, this_line;
+    uint64_t line, bytes, skipped, binary, longest, this_line;
     bool has_t;
     double t;
     bool seq_known;
@@ -119,6 +119,8 @@ struct hil_uart {
 
 void hil_uart_init(struct hil_uart *u, hil_uart_sink sink, void *ctx);
 void hil_uart_feed(struct hil_uart *u, const uint8_t *data, size_t len);
+/* Bytes that are not looked at: only their lines are counted. For the middle of a huge log. */
+void hil_uart_skip(struct hil_uart *u, const uint8_t *data, size_t len);
 void hil_uart_end(
     struct hil_uart *u); /* scans an unfinished last line; `u->line` is then the number of lines */
 

@@ -373,6 +373,7 @@ void hil_emit_end(struct hil_emit *e, const struct hil_uart *u) {
     }
     number(e, "boots", (int64_t)e->boots);
     number(e, "suppressed", (int64_t)e->suppressed);
+    number(e, "skipped_bytes", (int64_t)u->skipped);
     number(e, "control_bytes", (int64_t)u->binary);
     number(e, "longest_line", (int64_t)u->longest);
     finish(e);

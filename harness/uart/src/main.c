@@ -18,19 +18,42 @@ static int fail(const char *name, const char *why) {
     return 1;
 }
 
+static int usage(int status) {
+    fprintf(stderr, "usage: hil-uart [--max MB] FILE|-\n"
+                    "Prints what matters in a UART log as JSON lines, e.g.: hil-uart uart.log\n"
+                    "--max: of a larger file look only at the first and the last half of so many MB\n");
+    return status;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2 || (argv[1][0] == '-' && argv[1][1] != 0)) {
-        fprintf(stderr, "usage: hil-uart FILE|-\n"
-                        "Prints what matters in a UART log as JSON lines, e.g.: hil-uart uart.log\n");
-        return argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) ? 0 : 2;
+    uint64_t max = UINT64_MAX;
+    int arg = 1;
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return usage(0);
+    if (argc == 4 && strcmp(argv[1], "--max") == 0) {
+        char *end;
+        unsigned long mb = strtoul(argv[2], &end, 10);
+        if (*end || mb < 1 || mb > 1000000)
+            return usage(2);
+        max = (uint64_t)mb << 20;
+        arg = 3;
     }
-    const char *name = argv[1];
+    if (argc != arg + 1 || (argv[arg][0] == '-' && argv[arg][1] != 0))
+        return usage(2);
+    const char *name = argv[arg];
     int fd = STDIN_FILENO;
     if (strcmp(name, "-") != 0 && (fd = open(name, O_RDONLY | O_CLOEXEC)) < 0)
         return fail(name, strerror(errno));
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-        return fail(name, "is a directory");
+    uint64_t skip_from = UINT64_MAX, skip_to = 0;
+    if (fstat(fd, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return fail(name, "is a directory");
+        if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max) {
+            skip_from = max / 2;
+            skip_to = (uint64_t)st.st_size - max / 2;
+        }
+    }
 
     static struct hil_uart u;
     static uint8_t buf[1 << 18];
@@ -40,10 +63,14 @@ int main(int argc, char **argv) {
     hil_emit_init(e, write_out, stdout);
     hil_uart_init(&u, hil_emit_hit, e);
     int status = 0;
-    for (;;) {
+    for (uint64_t at = 0;;) {
         ssize_t n = read(fd, buf, sizeof buf);
-        if (n > 0) {
-            hil_uart_feed(&u, buf, (size_t)n);
+        if (n > 0) { /* whole blocks are skipped: where exactly does not matter */
+            if (at >= skip_from && at + (uint64_t)n <= skip_to)
+                hil_uart_skip(&u, buf, (size_t)n);
+            else
+                hil_uart_feed(&u, buf, (size_t)n);
+            at += (uint64_t)n;
         } else if (n == 0) {
             break;
         } else if (errno != EINTR) {

@@ -617,6 +617,18 @@ void hil_uart_feed(struct hil_uart *u, const uint8_t *data, size_t len) {
     }
 }
 
+void hil_uart_skip(struct hil_uart *u, const uint8_t *data, size_t len) {
+    if (u->len > 0) {
+        line_end(u, u->buf, u->len);
+        u->line--; /* its newline comes, if it comes, in what is skipped */
+    }
+    u->bytes += len;
+    u->skipped += len;
+    const uint8_t *end = data + len;
+    for (const uint8_t *p = data; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+        u->line++;
+}
+
 void hil_uart_end(struct hil_uart *u) {
     if (u->len > 0)
         line_end(u, u->buf, u->len);

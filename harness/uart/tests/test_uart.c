@@ -293,6 +293,26 @@ static void test_flood(void) {
     free(data);
 }
 
+static void test_skip(void) {
+    static struct hil_uart u;
+    struct hil_emit *e = malloc(hil_emit_size());
+    if (!e)
+        abort();
+    out_len = 0;
+    hil_emit_init(e, collect, NULL);
+    hil_uart_init(&u, hil_emit_hit, e);
+    hil_uart_feed(&u, (const uint8_t *)"a\nfailed rc=1 and", 17);
+    hil_uart_skip(&u, (const uint8_t *)" more rc=2\nrc=3\nhalf", 20);
+    hil_uart_feed(&u, (const uint8_t *)" line\nrc=4\n", 11);
+    hil_uart_end(&u);
+    hil_emit_end(e, &u);
+    free(e);
+    check("skipped bytes are not looked at", count("\"kind\":\"number\"") == 2 &&
+                                                 strstr(out, "\"token\":\"1\"") &&
+                                                 strstr(out, "{\"line\":5,\"t\":null,\"kind\":\"number\""));
+    check("their lines are counted", strstr(out, "\"lines\":5,") && strstr(out, "\"skipped_bytes\":20"));
+}
+
 static void test_hostile(void) {
     uint8_t noise[20000];
     uint32_t x = 12345;
@@ -319,6 +339,7 @@ int main(void) {
     test_stamps();
     test_windows();
     test_flood();
+    test_skip();
     test_hostile();
     free(out);
     if (failures)
