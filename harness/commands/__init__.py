@@ -1,0 +1,1 @@
+"""Subcommands of `hil`; each module is imported only when it is called."""

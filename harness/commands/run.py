@@ -1,0 +1,138 @@
+"""`hil run`: the same engine as `pytest scenarios --target …`, with its own progress. Needs no pytest knowledge."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB
+
+EXAMPLE = """examples:
+  hil run --target native                     everything that applies, on a Linux process
+  hil run --target qemu-m33 -k tls13 -n 2     TLS 1.3 on an emulated board, two at once
+  hil run --target native T12-02 T13-01       two scenarios
+  hil run --target native --only-failed       what failed last time
+  hil run --target native --json > run.json   the verdicts as data"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLE
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="ids such as T12-02 (all that apply)")
+    parser.add_argument("--target", default=os.environ.get("HIL_TARGET", "qemu-m33"), metavar="ID",
+                        help="what to run on (HIL_TARGET, else qemu-m33)")  # fmt: skip
+    parser.add_argument(
+        "-k", dest="keyword", default="", metavar="EXPR", help="pytest's expression over names and layers"
+    )
+    parser.add_argument("-n", dest="workers", default="", metavar="N", help="how many at once (emulated boards: 2)")
+    parser.add_argument("--layer", action="append", default=[], metavar="NAME", help="only this layer (repeatable)")
+    parser.add_argument("--profile", action="append", default=[], metavar="NAME", help="only this broker profile")
+    parser.add_argument("--only-failed", nargs="?", const="latest", default="", metavar="RUN",
+                        help="only what failed in a run (the latest)")  # fmt: skip
+    parser.add_argument("--shard", default="", metavar="I/N", help="the I-th of N parts")
+    parser.add_argument("--defect", action="append", default=[], metavar="NAME",
+                        help="switch a defect of the firmware on for the whole run (tests of the bench)")  # fmt: skip
+    parser.add_argument("--retries", type=int, default=0, metavar="N", help="attempts after a failure (0)")
+    parser.add_argument("--fail-on-flaky", action="store_true", help="exit 13 when something passed on a retry only")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="where evidence goes (reports/runs/…)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and why something would not")
+    parser.add_argument("--json", action="store_true", help="print run.json to stdout at the end")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from harness import session
+    from harness.lab import sandbox
+
+    options = session.Options(
+        target=arguments.target, ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
+        profiles=tuple(arguments.profile), only_failed=arguments.only_failed, shard=arguments.shard,
+        defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,
+        run_dir=arguments.run_dir,
+    )  # fmt: skip
+    target, items = session.planned(options)
+    if arguments.scenarios:
+        from harness import scenario
+
+        known = scenario.load()
+        for name in arguments.scenarios:
+            if not any(name.upper() in (i.id.upper(), i.node.upper()) for i in items):
+                scenario.find(name, known)
+    if arguments.dry_run:
+        for item in items:
+            print(f"{'skip' if item.skip else 'run':4}  {item.node:60}  {item.skip or item.scenario.title}")
+        return 0
+    sandbox.enter()
+    return _pytest(arguments, options, workers=_workers(arguments.workers, target))
+
+
+def _workers(wanted: str, target: object) -> str:
+    from harness.device.boards import emulated
+    from harness.target import Target
+
+    assert isinstance(target, Target)
+    if wanted or not emulated(target):
+        return wanted
+    return str(max(2, min(4, os.cpu_count() or 2)))
+
+
+def _pytest(arguments: argparse.Namespace, options: object, workers: str) -> int:
+    import pytest
+
+    from harness import progress, session, store
+    from harness.paths import ROOT, SCENARIOS
+
+    assert isinstance(options, session.Options)
+    words = ["-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={ROOT}", "-s",
+             f"--target={options.target}", f"--retries={options.retries}"]  # fmt: skip
+    words += [f"--scenario={x}" for x in options.ids] + [f"--layer={x}" for x in options.layers]
+    words += [f"--profile={x}" for x in options.profiles] + [f"--defect={x}" for x in options.defects]
+    for flag, value in (("only-failed", options.only_failed), ("shard", options.shard)):
+        words += [f"--{flag}={value}"] if value else []
+    words += ["--fail-on-flaky"] if options.fail_on_flaky else []
+    words += ["-k", arguments.keyword] if arguments.keyword else []
+    words += ["-n", workers, "--dist", "worksteal"] if workers and workers != "0" else []
+    words += getattr(arguments, "pytest_args", [])
+    run_dir = session.new_run_dir(options)
+    words.append(f"--run-dir={run_dir}")
+    watcher = progress.Progress(sys.stderr)
+    code = int(pytest.main([*words, str(SCENARIOS)], plugins=[Named(watcher)]))
+    return _end(arguments, run_dir, code, watcher, store)
+
+
+class Named:
+    """Registers the progress under a name, so that the plugin finds it."""
+
+    def __init__(self, watcher: object) -> None:
+        self._watcher = watcher
+
+    def pytest_configure(self, config: object) -> None:
+        config.pluginmanager.register(self._watcher, "hil-progress")  # type: ignore[attr-defined]
+
+
+def _end(arguments: argparse.Namespace, run_dir: Path, code: int, watcher: object, store: object) -> int:
+    from harness.report.summary import totals_line
+    from harness.store import RUN, VERDICT, encode, read_run
+
+    if not any(run_dir.glob(f"*/*/{VERDICT}")):
+        _remove_empty(run_dir)
+        if code == 5:
+            print("hil: no scenario fits the selection: `hil list` names what there is", file=sys.stderr)
+        return code if code in (2, 4, 5, 10, 11, 12) else EXIT_LAB
+    summary = read_run(run_dir)
+    if arguments.json:
+        sys.stdout.write((run_dir / RUN).read_text() if (run_dir / RUN).is_file() else encode(summary).decode())
+    distinct = len({v.id.partition("[")[0] for v in summary.verdicts if v.verdict == "pass"})
+    print(f"{totals_line(summary.totals)} ({distinct} scenarios passed) on {arguments.target}", file=sys.stderr)
+    shown = run_dir.relative_to(Path.cwd()) if run_dir.is_relative_to(Path.cwd()) else run_dir
+    print(f"report: {shown}/index.html", file=sys.stderr)
+    if code == EXIT_INTERRUPTED:
+        print("hil: interrupted; what was judged is kept", file=sys.stderr)
+    return code if code != 3 else EXIT_LAB
+
+
+def _remove_empty(run_dir: Path) -> None:
+    """A run that never began leaves nothing behind."""
+    import shutil
+
+    shutil.rmtree(run_dir, ignore_errors=True)

@@ -1,0 +1,250 @@
+"""`pytest scenarios --target qemu-m33 -k tls13 -n 2`: scenarios as pytest items. Does nothing without --target.
+
+The controller enters the sandbox, builds the firmware and makes the certificates before any worker starts; workers
+write each verdict to disk; the controller makes run.json and the reports of it and sets the exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.plan import PlanItem
+    from harness.session import Options
+
+RUN_DIR = "hil_run_dir"
+VERDICT = "hil.verdict"
+LETTERS = {"pass": ".", "warn": "w", "fail": "F", "known": "k", "fixed": "X", "flaky": "y", "skip": "s", "lab": "L"}
+
+
+class NotPassed(Exception):
+    """A verdict of fail or lab; its text is the block a person reads."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hil", "hardware-in-the-loop scenarios")
+    group.addoption("--target", metavar="ID", help="run scenarios/*.toml on this target")
+    group.addoption("--scenario", action="append", default=[], metavar="ID", help="only this scenario (repeatable)")
+    group.addoption("--layer", action="append", default=[], metavar="NAME", help="only this layer (repeatable)")
+    group.addoption("--profile", action="append", default=[], metavar="NAME", help="only this broker profile")
+    group.addoption("--only-failed", nargs="?", const="latest", default="", metavar="RUN",
+                    help="only what failed in a run (default: the latest)")  # fmt: skip
+    group.addoption("--shard", default="", metavar="I/N", help="the I-th of N parts")
+    group.addoption("--defect", action="append", default=[], metavar="NAME", help="switch this firmware defect on")
+    group.addoption("--retries", type=int, default=0, metavar="N", help="attempts after a failure (0)")
+    group.addoption("--fail-on-flaky", action="store_true", help="exit 13 when something passed on a retry only")
+    group.addoption("--run-dir", default="", metavar="DIR", help="where evidence goes (reports/runs/…)")
+
+
+def _options(config: pytest.Config) -> Options:
+    from harness.session import Options
+
+    get = config.getoption
+    return Options(
+        target=get("--target"), ids=tuple(get("--scenario")), layers=tuple(get("--layer")),
+        profiles=tuple(get("--profile")), only_failed=get("--only-failed"), shard=get("--shard"),
+        defects=tuple(get("--defect")), retries=get("--retries"), fail_on_flaky=get("--fail-on-flaky"),
+        run_dir=get("--run-dir"),
+    )  # fmt: skip
+
+
+def _active(config: pytest.Config) -> bool:
+    return bool(config.getoption("--target", default=None))
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Before anything is collected or any worker starts: sandbox, build, certificates. An int ends the session."""
+    if not _active(config) or _is_worker(config) or config.option.help or config.option.version:
+        return None
+    from harness.errors import HilError
+
+    try:
+        from harness import session
+        from harness.lab import sandbox
+
+        options = _options(config)
+        session.planned(options)
+        if config.option.collectonly:
+            return None
+        sandbox.enter()
+        run_dir = session.new_run_dir(options)
+        setattr(config.option, RUN_DIR, str(run_dir))
+        session.prepare(options, run_dir, say=_say(config))
+    except HilError as error:
+        print(f"hil: {error}", file=sys.stderr)
+        return error.exit_code
+    return None
+
+
+def _say(config: pytest.Config) -> Any:
+    listener = config.pluginmanager.get_plugin("hil-progress")
+    return listener.phase if listener is not None else lambda text: None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix != ".toml" or not _active(parent.config):
+        return None
+    from harness.paths import SCENARIOS
+
+    if file_path.parent.resolve() != SCENARIOS:
+        return None
+    collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
+    return collector
+
+
+class ScenarioFile(pytest.File):
+    """One layer."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        from harness import plan, scenario, session
+        from harness.lab import profiles
+        from harness.target import find, load
+
+        options = _options(self.config)
+        target = find(options.target, load())
+        known, selection = profiles.load(), session.selection(options)
+        for one in scenario.load_file(self.path).values():
+            for item in plan.permutations(one, known, target):
+                if plan.selected(item, selection):
+                    yield ScenarioItem.from_parent(self, name=item.node, planned=item)
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario in one permutation."""
+
+    def __init__(self, *, planned: PlanItem, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.planned = planned
+        self.extra_keyword_matches.update({planned.scenario.layer, planned.profile, planned.scenario.id})
+
+    def runtest(self) -> None:
+        from harness.report.terminal import failure_block
+        from harness.run import run_item
+
+        bench = _bench(self.config)
+        verdict = run_item(bench, self.planned)
+        self.user_properties.append((VERDICT, verdict.verdict))
+        self.user_properties.append(("hil.why", verdict.why))
+        if verdict.verdict in ("skip", "known"):
+            pytest.skip(verdict.why if verdict.verdict == "skip" else f"known: {verdict.notes[-1]}")
+        if verdict.verdict in ("fail", "lab"):
+            raise NotPassed(failure_block(verdict, colour=False, relative_to=Path.cwd()))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        from harness.errors import HilError
+
+        if isinstance(excinfo.value, NotPassed):
+            return str(excinfo.value)
+        if isinstance(excinfo.value, HilError):
+            return f"hil: {excinfo.value}"
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.planned.node
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells an xdist worker where the run is."""
+    node.workerinput[RUN_DIR] = getattr(node.config.option, RUN_DIR, "")
+
+
+def _run_dir(config: pytest.Config) -> str:
+    given = getattr(config, "workerinput", {}).get(RUN_DIR) or getattr(config.option, RUN_DIR, "")
+    return str(given)
+
+
+_open: dict[str, Any] = {}
+
+
+def _bench(config: pytest.Config) -> Any:
+    """The bench of this process, opened once."""
+    from harness import session
+
+    folder = Path(_run_dir(config))
+    if "bench" not in _open:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        steps = folder / "secrets" / f"step-{worker}"
+
+        def step(name: str) -> None:
+            steps.write_text(name)
+
+        _open["bench"] = session.open_bench(folder, step)
+    return _open["bench"]
+
+
+def verdict_of(report: Any) -> str:
+    return str(dict(getattr(report, "user_properties", ())).get(VERDICT, ""))
+
+
+def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
+    if getattr(report, "when", "") != "call" or not (verdict := verdict_of(report)):
+        return None
+    category = {"pass": "passed", "fail": "failed", "skip": "skipped", "lab": "failed"}.get(verdict, verdict)
+    return category, LETTERS[verdict], verdict.upper()
+
+
+_seen: set[str] = set()
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """The controller notes every scenario that was begun, so that one whose worker died is not lost."""
+    _seen.add(report.nodeid)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    """On the controller, after the workers have ended: run.json, reports, exit code."""
+    yield
+    config = session.config
+    folder = getattr(config.option, RUN_DIR, "")
+    if not folder or _is_worker(config):
+        return
+    from harness import session as runs
+    from harness import store
+    from harness.errors import EXIT_INTERRUPTED, HilError
+
+    run_dir = Path(folder)
+    try:
+        _add_lost(config, run_dir)
+        if not any(run_dir.glob(f"*/*/{store.VERDICT}")):
+            return
+        summary = runs.finish(run_dir)
+    except HilError as error:
+        print(f"hil: {error}", file=sys.stderr)
+        session.exitstatus = error.exit_code
+        return
+    if int(exitstatus) in (EXIT_INTERRUPTED, 3, 4):
+        return
+    session.exitstatus = runs.exit_code(summary, fail_on_flaky=config.getoption("--fail-on-flaky"))
+
+
+def _add_lost(config: pytest.Config, run_dir: Path) -> None:
+    """Scenarios that were begun and have no verdict: their worker died."""
+    from harness import session, store
+
+    if not _seen:
+        return
+    names = {node.partition("::")[2] for node in _seen}
+    _, items = session.planned(_options(config))
+    for item in items:
+        path = run_dir / item.target / item.folder / store.VERDICT
+        if item.node in names and not path.is_file():
+            store.write_verdict(path, session.lost(item, "the worker that ran it ended before a verdict"), run_dir)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    folder = getattr(config.option, RUN_DIR, "")
+    if folder:
+        terminalreporter.write_line(f"evidence and reports: {folder}")
