@@ -61,6 +61,10 @@ class QemuBoard:
         self._workdir = workdir
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
+        # QEMU switches output processing on for its standard input; with no flag to carry out it changes no byte.
+        mode = termios.tcgetattr(self._slave)
+        mode[1] = 0
+        termios.tcsetattr(self._slave, termios.TCSANOW, mode)
         self.console_path = os.ttyname(self._slave)
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +78,17 @@ def test_twenty_resets(bench: Bench) -> None:
     assert bench.wait_boot().fields["reset"] == "power"
     assert bench.board.console_path == path
     assert bench.shim.lost == 0
+
+
+def test_the_console_changes_no_byte(images: dict[str, Image], tmp_path: Path) -> None:
+    """Whoever opens it, pyserial or not: QEMU switches output processing on."""
+    with qemu_board(TARGETS["qemu-m4"], images["qemu-m4"], tmp_path) as board:
+        descriptor = os.open(board.console_path, os.O_RDWR | os.O_NOCTTY)
+        try:
+            assert termios.tcgetattr(descriptor)[1] & ~termios.OPOST == 0
+            assert termios.tcgetattr(descriptor)[3] & (termios.ECHO | termios.ICANON) == 0
+        finally:
+            os.close(descriptor)
 
 
 def test_put_of_20_kilobytes(bench: Bench) -> None:

@@ -62,7 +62,7 @@ int hil_board_entropy(void *data, size_t len) {
 void hil_board_marks(size_t *heap_peak, size_t *heap_now, size_t *stack) {
     hil_heap_marks(heap_peak, heap_now);
     const uint32_t *word = hil_stack_limit;
-    while (word < hil_stack_top && *word == STACK_PAINT) {
+    while ((uintptr_t)word < (uintptr_t)hil_stack_top && *word == STACK_PAINT) {
         word++;
     }
     *stack = (size_t)((uintptr_t)hil_stack_top - (uintptr_t)word);
