@@ -175,6 +175,7 @@ static void server_state(struct hil_conn *c, const struct hil_server_hello *h) {
     }
     if (h->hrr) {
         t->retry = true;
+        t->version = h->version; /* so that the ChangeCipherSpec beside it is taken for what it is in TLS 1.3 */
         t->suite = h->suite;
         return;
     }
