@@ -2,7 +2,8 @@
  *
  * A line with a checksum is accepted wherever on the line its command word begins, so noise before it, or a lost line
  * end that glued two commands together, costs at most the damaged command; the host repeats what stays unanswered.
- * A line without a checksum (a person at a terminal) must begin with its command word.
+ * A line without a checksum (a person at a terminal) must begin with its command word. Once a checksum was seen, SET and
+ * PUT must have one: a line whose checksum was damaged beyond recognition must not pass for one that never had any.
  */
 #include "hil/shim.h"
 
@@ -19,6 +20,7 @@
 static char line[COMMAND_MAX + 1];
 static size_t line_len;
 static bool line_overflow;
+static bool strict; /* a checksum was seen since boot */
 static uint8_t chunk[64]; /* read from the UART, not yet looked at */
 static size_t chunk_at, chunk_len;
 
@@ -170,7 +172,12 @@ static bool line_done(const struct hil_commands *commands) {
     if (crc < 0) {
         /* A NUL would hide the rest from the string functions. */
         bool text = memchr(line + start, '\0', len - start) == NULL;
-        return execute(commands, text ? word_at(line + start, len - start) : WORD_NONE, line + start);
+        enum word word = text ? word_at(line + start, len - start) : WORD_NONE;
+        if (strict && (word == WORD_SET || word == WORD_PUT)) {
+            refuse(word, "crc");
+            return false;
+        }
+        return execute(commands, word, line + start);
     }
     enum word damaged = WORD_NONE;
     for (size_t at = start; at < body; at++) {
@@ -179,6 +186,7 @@ static bool line_done(const struct hil_commands *commands) {
             continue;
         if (hil_crc16(0xFFFF, line + at, body - at) == crc && memchr(line + at, '\0', body - at) == NULL) {
             line[body - 1] = '\0';
+            strict = true;
             return execute(commands, word, line + at);
         }
         damaged = word;

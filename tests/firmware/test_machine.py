@@ -158,18 +158,21 @@ def test_commands_behind_noise(plain: Device) -> None:
     assert plain.wait("err", after=after)["reason"] == "crc"
 
 
-def test_a_person_at_a_terminal(plain: Device) -> None:
-    """No checksums, CR LF, blank lines."""
-    after = len(plain.events)
-    plain.raw(b"\r\n\r\nSET mqtt.topic a b\r\nRUN\r\n")
-    assert plain.wait("done", after=after)["result"] == "ok"
-
-
-def test_a_burst_of_commands(plain: Device) -> None:
-    """Everything at once, PUT's bytes included: nothing of it is lost between chunks."""
+def test_a_person_at_a_terminal(firmware: Path, brokers: dict[str, Broker]) -> None:
+    """No checksums, CR LF, blank lines, and everything at once, PUT's bytes included."""
     data = b"\n@H1 SET RUN\n" * 100
+    with device(firmware) as d:
+        d.raw(b"\r\n\r\nSET tls.min none\r\nSET address 127.0.0.1\r\nSET port %d\n" % brokers["plain"].port)
+        d.raw(b"PUT ca %d\n" % len(data) + data + b"SET mqtt.topic a b\nRUN\r\n")
+        assert d.wait("done")["result"] == "ok"
+        assert int(d.wait("put")["crc32"], 16) == binascii.crc32(data)
+        assert len([e for e in d.events if e.name == "ok"]) == 6
+
+
+def test_checksums_stay_once_seen(plain: Device) -> None:
     after = len(plain.events)
-    plain.raw(b"SET port 5\nPUT ca %d\n" % len(data) + data + b"SET port 6\n")
-    put = plain.wait("put", after=after)
-    assert int(put["crc32"], 16) == binascii.crc32(data)
-    plain.wait("ok", after=plain.events.index(put))
+    plain.raw(b"SET mqtt.topic a *12g4\n")
+    assert plain.wait("err", after=after)["reason"] == "crc"
+    after = len(plain.events)
+    plain.raw(b"RUN\n")
+    assert plain.wait("done", after=after)["result"] == "ok"
