@@ -156,12 +156,10 @@ def openssl_code(text: str) -> tuple[int, str] | None:
 
 def alert_received(code: int) -> int | None:
     """The alert number inside an OpenSSL code of library SSL: reason 1000 + n. Both 3.x and 1.1 packings."""
-    if code >> 23 == 20:  # OpenSSL 3: library << 23 | reason
-        reason = code & 0x7FFFFF
-    elif code >> 24 == 20:  # OpenSSL 1.x: library << 24 | function << 12 | reason
-        reason = code & 0xFFF
-    else:
+    three = code & 0x7FFFFF < 0x1000  # OpenSSL 3: library << 23 | reason; 1.x: library << 24 | function << 12 | reason
+    if code >> (23 if three else 24) != 20:
         return None
+    reason = code & 0xFFF
     return reason - 1000 if 1000 <= reason <= 1255 else None
 
 

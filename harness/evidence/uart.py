@@ -16,7 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from harness import paths
-from harness.diagnosis import codes
+from harness.diagnosis import codes, stacks
+from harness.diagnosis.code_tables import lookup_phrase, rows_of
 from harness.errors import LabError, UsageError
 
 _TIMEOUT = 120.0  # s
@@ -105,7 +106,7 @@ def _code_hits(raw: dict[str, Any], hints: str, version: str) -> list[UartHit]:
 
 
 def _alert_hit(raw: dict[str, Any]) -> UartHit | None:
-    rows = codes.rows_of("tls_alert", raw["code"])
+    rows = rows_of("tls_alert", raw["code"])
     if not rows:
         return None
     sender = {"rx": "broker", "tx": "device"}.get(raw["dir"], "")
@@ -153,7 +154,7 @@ def _event_hits(raw: dict[str, Any], hints: str, version: str) -> list[UartHit]:
 
 def _text_hit(raw: dict[str, Any]) -> UartHit | None:
     kind = raw["class"]
-    phrase = codes.lookup_phrase(raw["text"])
+    phrase = lookup_phrase(raw["text"])
     if phrase is not None and kind in ("error", "milestone", "boot", "at", "memory"):
         return UartHit(
             line=raw["line"], t=raw["t"], text=raw["text"], kind="text", stack=phrase.stack, name=phrase.name,
@@ -224,9 +225,9 @@ def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
     end = next((one for one in reversed(raw) if one["kind"] == "end"), None)
     if end is None:
         raise LabError("lab.tool_missing", "hil-uart stopped before the end of the log", "rebuild it: make tools")
-    stacks = codes.detect_all(raw)
-    stack, version = next(iter(stacks.items()), ("", ""))
-    hints = ",".join(stacks)
+    seen = stacks.detect_all(raw)
+    stack, version = next(iter(seen.items()), ("", ""))
+    hints = ",".join(seen)
     hits: list[UartHit] = []
     missing = 0
     for one in raw:
@@ -247,7 +248,7 @@ def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
             hits.append(found)
     hits.sort(key=lambda hit: hit.line)
     return UartLog(
-        hits=tuple(_merge(hits)), stack=stack, version=version, stacks=stacks, faults=tuple(_faults(raw)),
+        hits=tuple(_merge(hits)), stack=stack, version=version, stacks=seen, faults=tuple(_faults(raw)),
         boots=_boots(raw, end), damaged=end["damaged"], missing=missing, lines=end["lines"], size=end["bytes"],
         suppressed=end["suppressed"], skipped=end["skipped_bytes"],
         binary=end["bytes"] > 64 and end["control_bytes"] * 10 > end["bytes"] - end["skipped_bytes"],

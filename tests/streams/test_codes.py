@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.diagnosis import codes
+from harness.diagnosis import code_tables, codes
 
 FOLDER = Path(codes.__file__).parent / "codes"
 TABLES = sorted(p for p in FOLDER.glob("*.toml") if p.stem not in ("families", "phrases", "openssl_ciphers"))
@@ -24,7 +24,7 @@ def test_table_is_sound(path: Path) -> None:
     raw = tomllib.loads(path.read_text())
     assert raw["family"] == path.stem
     assert raw["source"]
-    assert path.stem in codes.families()
+    assert path.stem in code_tables.families()
     seen: dict[tuple[int, str], str] = {}
     for row in raw["rows"]:
         code, name, meaning, causes = row[:4]
@@ -42,12 +42,12 @@ def test_table_is_sound(path: Path) -> None:
 
 
 def test_phrases_are_sound() -> None:
-    known = codes.families().keys() | {""}
-    for one in codes.phrases():
+    known = code_tables.families().keys() | {""}
+    for one in code_tables.phrases():
         assert one.phrase == one.phrase.lower()
         assert one.stack in known, one
         assert set(one.causes) <= CAUSES, one
-        found = codes.lookup_phrase(f"xx {one.phrase.upper()} yy")
+        found = code_tables.lookup_phrase(f"xx {one.phrase.upper()} yy")
         assert found is not None and found.phrase in one.phrase, f"{one.phrase!r} is hidden by an earlier phrase"
 
 
@@ -64,12 +64,12 @@ def test_phrases_are_sound() -> None:
     ],
 )  # fmt: skip
 def test_family_is_complete(family: str, wanted: list[int]) -> None:
-    have = codes.table(family).rows
+    have = code_tables.table(family).rows
     assert [hex(n) for n in wanted if n not in have] == []
 
 
 def test_mbedtls_ssl_and_x509_are_complete() -> None:
-    have = codes.table("mbedtls").rows
+    have = code_tables.table("mbedtls").rows
     for code in (0x7080, 0x7100, 0x7200, 0x7280, 0x7780, 0x7880, 0x7F00, 0x6C00, 0x6D00, 0x5E80, 0x5D80,
                  0x2180, 0x2700, 0x3000, 0x1080, 0x3D00, 0x4E80, 0x4380, 0x0034, 0x003C, 0x0042, 0x004C, 0x0050, 0x0052,
                  0x0060, 0x0062):  # fmt: skip
@@ -149,11 +149,54 @@ def test_ordinary_numbers_are_no_codes(value: int, form: str, context: str, hint
         ("BR_ERR_X509_TIME_UNKNOWN", "bearssl"), ("TLSV1_ALERT_UNKNOWN_CA", "openssl"), ("ECONNREFUSED", "errno"),
         ("SOCKERR_TIMEOUT", "wiznet"), ("ERR_RST", "lwip"), ("MQTTBadResponse", "coremqtt"),
         ("PSA_ERROR_BAD_STATE", "psa"),
+        ("WRONG_VERSION_NUMBER", "openssl"), ("KEY_VALUES_MISMATCH", "openssl_lib"), ("NO_START_LINE", "openssl_lib"),
     ],
 )  # fmt: skip
 def test_symbols_are_known(symbol: str, stack: str) -> None:
     found = codes.lookup_name(symbol)
     assert found is not None and found.stack == stack
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "cause"),
+    [
+        (0x05800074, "X509_R_KEY_VALUES_MISMATCH", "client_key.mismatch"),
+        (0x0B080074, "X509_R_KEY_VALUES_MISMATCH", "client_key.mismatch"),  # as 1.1 packed it
+        (0x0480006C, "PEM_R_NO_START_LINE", "certificate.wrong_format"),
+        (0x0909006C, "PEM_R_NO_START_LINE", "certificate.wrong_format"),
+        (0x8000006F, "ECONNREFUSED", "network.refused"),
+        (0x0A000102, "SSL_R_UNSUPPORTED_PROTOCOL", "tls.no_common_version"),
+        (0x1408F10B, "SSL_R_WRONG_VERSION_NUMBER", "protocol.tls_on_plain_port"),
+    ],
+)
+def test_openssl_s_other_libraries_and_the_old_packing(code: int, name: str, cause: str) -> None:
+    found = codes.lookup(code, "openssl", "error:")
+    assert [one.name for one in found] == [name]
+    assert cause in found[0].causes
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "context", "text", "stack", "name"),
+    [
+        (5, "dec", "Connected with result code ", "", "connack", "not authorized"),
+        (4, "dec", "on_connect rc=", "", "connack", "bad user name or password"),
+        (135, "dec", "received PUBACK (Mid: 1, RC:", "", "mqtt5", "Not authorized"),
+        (128, "suback", "Subscribed (mid: 1): ", "", "connack", "SUBACK failure"),
+        (0x2700, "hex", "Last tls stack error number: ", "", "mbedtls", "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED"),
+        (113, "dec", "captured as transport's socket errno: ", "", "errno", "EHOSTUNREACH"),
+        (-111, "neg_dec", "connect failed: ", "<err> net: connect failed: -111", "errno", "ECONNREFUSED"),
+        (104, "dec", "ConnectionResetError: [Errno ", "", "errno", "ECONNRESET"),
+        (40, "dec", "Description: Handshake Failure (", "Description: Handshake Failure (40)", "tls_alert",
+         "handshake_failure"),
+    ],
+)  # fmt: skip
+def test_sentences_that_settle_it(value: int, form: str, context: str, text: str, stack: str, name: str) -> None:
+    assert names(value, form, context, text=text or f"{context}{value}")[0] == (stack, name)
+
+
+def test_bytes_read_are_no_mbedtls_code() -> None:
+    assert names(66, "dec", "mbedtls_ssl_read returned ", "mbedtls", api="mbedtls_ssl_read") == []
+    assert names(0x42, "hex", "mbedtls_ssl_read returned ", "mbedtls", api="mbedtls_ssl_read") == []
 
 
 def test_an_unknown_symbol_has_no_meaning() -> None:
@@ -162,8 +205,8 @@ def test_an_unknown_symbol_has_no_meaning() -> None:
 
 def test_tables_load_fast() -> None:
     """A bound far above the measured 20 ms: it only catches a table that made loading quadratic."""
-    codes.table.cache_clear()
+    code_tables.table.cache_clear()
     start = time.perf_counter()
     for path in TABLES:
-        codes.table(path.stem)
+        code_tables.table(path.stem)
     assert time.perf_counter() - start < 1.0

@@ -84,7 +84,7 @@ struct hil_uart_hit {
     int level, code;
     int64_t value;
 
-    /* NUMBER: "hex", "neg_hex", "dec", "neg_dec", "openssl", "verify", "at", "wind", "connack".
+    /* NUMBER: "hex", "neg_hex", "dec", "neg_dec", "openssl", "verify", "at", "wind", "connack", "suback".
      * ALERT: "rx", "tx" or "". */
     const char *form;
     struct hil_span token;   /* NUMBER, NAME: as printed. TEXT/banner: the stack's name */

@@ -318,6 +318,34 @@ static unsigned in_context(const struct state *s, size_t at, size_t end, unsigne
     return flags;
 }
 
+static bool ends_with(const struct state *s, size_t at, const char *text) {
+    size_t len = strlen(text);
+    return at >= len && memcmp(s->p + at - len, text, len) == 0;
+}
+
+/* Python prints an OpenSSL reason as "[SSL: WRONG_VERSION_NUMBER]". */
+static bool python_name(const struct state *s, size_t at, size_t len) {
+    return len >= 5 && len <= 64 && at + len < s->n && s->p[at + len] == ']' &&
+           (ends_with(s, at, "[SSL: ") || ends_with(s, at, "[X509: ") || ends_with(s, at, "[PEM: "));
+}
+
+/* "Subscribed (mid: 1): 128": the granted QoS or the refusal; the word ends at `i`. */
+static size_t after_subscribed(struct hil_uart *u, const struct state *s, size_t i) {
+    size_t k = i;
+    while (k < s->n && k - i < 24 && s->p[k] != ')')
+        k++;
+    if (s->n - k < 4 || s->p[k + 1] != ':' || s->p[k + 2] != ' ')
+        return i;
+    size_t at = k + 3;
+    uint64_t value = 0;
+    for (k = at; k < s->n && digit(s->p[k]) && k - at < 4; k++)
+        value = value * 10 + (uint64_t)(s->p[k] - '0');
+    if (value < 128 || k - at > 3)
+        return i;
+    candidate(u, s, at, k, "suback", (int64_t)value, true);
+    return k;
+}
+
 static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t to) {
     size_t i = at;
     bool underscore = false;
@@ -340,7 +368,7 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
     }
     bool call = i < s->n && s->p[i] == '(';
     bool camel = len >= 6 && upper >= 2 && upper < len;
-    if (hil_uart_is_name(s->p + at, len)) {
+    if (hil_uart_is_name(s->p + at, len) || python_name(s, at, len)) {
         struct hil_uart_hit hit;
         base_hit(u, s, &hit, at);
         hit.kind = HIL_UART_NAME;
@@ -363,6 +391,8 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
             tail--;
         unsigned last = hil_uart_word(s->p + at + tail, len - tail);
         flags |= last & (HIL_W_NUM | HIL_W_FAULT);
+        if (len == 17 && memcmp(s->p + at, "check_private_key", 17) == 0)
+            flags |= HIL_W_MILE;
     } else {
         flags = hil_uart_word(s->p + at, len);
         if ((flags & HIL_W_NUM) && len <= 4 && upper == len && len == 4)
@@ -385,6 +415,8 @@ static size_t scan_word(struct hil_uart *u, struct state *s, size_t at, size_t t
         banner(u, s, at, i);
     if (flags & HIL_W_CONNACK)
         return after_connack(u, s, i);
+    if (len == 10 && memcmp(s->p + at, "Subscribed", 10) == 0)
+        return after_subscribed(u, s, i);
     size_t next = i;
     if (len == 5 && (flags & HIL_W_ERR))
         next = after_error(u, s, i);

@@ -66,6 +66,16 @@ static size_t bracket(const uint8_t *p, size_t n, double *t) {
         i++;
     size_t start = i;
     double seconds = 0;
+    if (clock_at(p, n, i, &seconds, &i)) { /* Zephyr: [00:00:05.123,000] */
+        while (i < n && i - start < 24 && (p[i] == ',' || (p[i] >= '0' && p[i] <= '9')))
+            i++;
+        if (i >= n || p[i] != ']')
+            return 0;
+        *t = seconds;
+        return i + 1;
+    }
+    seconds = 0;
+    i = start;
     while (i < n && p[i] >= '0' && p[i] <= '9' && i - start < 10)
         seconds = seconds * 10 + (p[i++] - '0');
     if (i == start || i >= n || p[i] != '.')

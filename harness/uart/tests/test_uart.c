@@ -172,6 +172,10 @@ static void test_numbers(void) {
 static void test_names_alerts(void) {
     gives("(NX_NOT_CONNECTED)", "\"kind\":\"name\",\"name\":\"NX_NOT_CONNECTED\"");
     gives("[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1", "\"name\":\"TLSV1_ALERT_UNKNOWN_CA\"");
+    gives("[SSL: WRONG_VERSION_NUMBER] wrong version", "\"name\":\"WRONG_VERSION_NUMBER\"");
+    gives("Subscribed (mid: 1): 128", "\"form\":\"suback\",\"value\":128");
+    gives_no("Subscribed (mid: 1): 0", "number");
+    gives("check_private_key 0", "\"class\":\"milestone\"");
     gives("err ASN_NO_SIGNER_E", "\"name\":\"ASN_NO_SIGNER_E\"");
     gives("return MBEDTLS_ERR_SSL_WANT_READ;", "\"name\":\"MBEDTLS_ERR_SSL_WANT_READ\"");
     gives_no("CONFIG_FOO_BAR", "name");
@@ -225,6 +229,7 @@ static void test_stamps(void) {
     gives("[   0.105] failed", "\"t\":0.105000");
     gives("12:34:56.5 failed", "\"t\":45296.500000");
     gives("I (1234) app: failed", "\"t\":1.234000");
+    gives("[00:00:05.123,000] <err> net_mqtt: failed", "\"t\":5.123000");
     gives("[0000002175][main.c:0244] failed", "\"t\":null");
     gives("2026-13-21T01:48:00Z failed", "\"t\":null");
     gives("failed", "\"t\":null");
