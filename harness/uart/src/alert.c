@@ -18,6 +18,8 @@ static size_t find(const uint8_t *p, size_t n, size_t from, const char *what) {
 
 /* "40", "0x28", "-1" at `at`; returns the end, or `at` when there is no number. */
 static size_t number(const uint8_t *p, size_t n, size_t at, int *out) {
+    if (at >= n)
+        return at;
     size_t i = at;
     bool minus = i < n && p[i] == '-';
     int value = 0, base = 10;
@@ -65,7 +67,7 @@ static void history(const uint8_t *p, size_t n, const char *words, const char *d
         return;
     size_t i = number(p, n, at + strlen(words), &level);
     size_t c = find(p, n, i, " code ");
-    if (c != i)
+    if (c == n || c != i)
         return;
     size_t end = number(p, n, c + 6, &code);
     put(out, max, count, direction, level, code, at, end);
