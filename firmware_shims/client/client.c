@@ -20,7 +20,8 @@ int hil_client_main(void) {
     hil_settings_init();
     (void)hil_settings_defect_names(defects, sizeof defects);
     hil_event("boot", "build=%s board=%s stack=%s proto=1 level=command caps=%s,mqtt3.1.1,mqtt5 reset=%s",
-              HIL_BUILD_ID, hil_board_name(), hil_tls_stack(), hil_tls_caps(), RESETS[hil_board_reset_cause()]);
+              HIL_BUILD_ID, hil_board_name(), hil_tls_stack(), hil_tls_caps(),
+              RESETS[hil_board_reset_cause()]);
     hil_event("info", "defects=%s", defects); /* a line of its own: 240 bytes do not hold both lists */
     hil_event("ready", NULL);
     for (;;) {

@@ -1,9 +1,10 @@
 /* Command side of the shim: SET, PUT, RUN, RESET from a line that may lose bytes and carry foreign ones.
  *
- * A line with a checksum is accepted wherever on the line its command word begins, so noise before it, or a lost line
- * end that glued two commands together, costs at most the damaged command; the host repeats what stays unanswered.
- * A line without a checksum (a person at a terminal) must begin with its command word. Once a checksum was seen, SET and
- * PUT must have one: a line whose checksum was damaged beyond recognition must not pass for one that never had any.
+ * A line with a checksum is accepted wherever on the line its command word begins, so noise before it, or a
+ * lost line end that glued two commands together, costs at most the damaged command; the host repeats what
+ * stays unanswered. A line without a checksum (a person at a terminal) must begin with its command word. Once
+ * a checksum was seen, SET and PUT must have one: a line whose checksum was damaged beyond recognition must
+ * not pass for one that never had any.
  */
 #include "hil/shim.h"
 
@@ -13,14 +14,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define COMMAND_MAX 640u /* bytes of one command line */
+#define COMMAND_MAX  640u /* bytes of one command line */
 #define PUT_PAUSE_MS 1000u
-#define SLICE_MS 250u /* longest wait without a watchdog kick */
+#define SLICE_MS     250u /* longest wait without a watchdog kick */
 
 static char line[COMMAND_MAX + 1];
 static size_t line_len;
 static bool line_overflow;
-static bool strict; /* a checksum was seen since boot */
+static bool strict;       /* a checksum was seen since boot */
 static uint8_t chunk[64]; /* read from the UART, not yet looked at */
 static size_t chunk_at, chunk_len;
 
@@ -131,7 +132,8 @@ static void do_put(const struct hil_commands *commands, char *text) {
         put_finish(commands);
 }
 
-/* Carries out one command; true for RUN. `text` begins with its word, has no checksum and no trailing space. */
+/* Carries out one command; true for RUN. `text` begins with its word, has no checksum and no trailing space.
+ */
 static bool execute(const struct hil_commands *commands, enum word word, char *text) {
     switch (word) {
     case WORD_SET:

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define TICK_MS 1000u
+#define TICK_MS     1000u
 #define FLOOD_LINES 8
 
 struct hil_outcome hil_outcome = {"script", 0, false};
@@ -146,7 +146,8 @@ static int open_tls(void) {
     tls_event(rc == 0 ? "ok" : "failed", &result);
     if (rc == 0)
         return 0;
-    /* hil_tls_open has released the stack and said its alert; the session of a failed handshake is not kept. */
+    /* hil_tls_open has released the stack and said its alert; the session of a failed handshake is not kept.
+     */
     hil_tls_close(false, true);
     return hil_fail("tls", result.rc, true);
 }
@@ -208,7 +209,8 @@ int hil_link_recv(void *data, size_t cap, uint32_t timeout_ms) {
     struct hil_tls_result result = {.alert = -1, .alert_sent = -1};
     if (up == DOWN)
         return hil_fail("tcp", HIL_NET_CLOSED, true);
-    int rc = up == SECURE ? hil_tls_recv(data, cap, timeout_ms, &result) : hil_service_recv(data, cap, timeout_ms);
+    int rc =
+        up == SECURE ? hil_tls_recv(data, cap, timeout_ms, &result) : hil_service_recv(data, cap, timeout_ms);
     if (rc == HIL_NET_TIMEOUT)
         return 0;
     return rc > 0 ? rc : broken(rc, &result);

@@ -1,8 +1,8 @@
-/* Packets a server sends, decoded strictly: whatever breaks a rule of the standard is refused, since a client must then
- * close the connection (3.1.1 section 4.8, 5.0 section 4.13).
+/* Packets a server sends, decoded strictly: whatever breaks a rule of the standard is refused, since a client
+ * must then close the connection (3.1.1 section 4.8, 5.0 section 4.13).
  *
- * The first byte and the length are judged as soon as they are there, so that a hostile length needs no memory and a
- * forbidden packet is not waited for.
+ * The first byte and the length are judged as soon as they are there, so that a hostile length needs no
+ * memory and a forbidden packet is not waited for.
  */
 #include "mqtt.h"
 
@@ -51,7 +51,8 @@ static struct hil_slice get_string(struct in *in) {
     return slice;
 }
 
-/* 4 bytes at most, and the shortest form ([MQTT-1.5.5-1]; 3.1.1 allows longer ones in the fixed header only). */
+/* 4 bytes at most, and the shortest form ([MQTT-1.5.5-1]; 3.1.1 allows longer ones in the fixed header only).
+ */
 static uint32_t get_varint(struct in *in) {
     uint32_t value = 0;
     for (unsigned shift = 0; shift < 28; shift += 7) {
@@ -69,7 +70,7 @@ static uint32_t get_varint(struct in *in) {
 
 /* Where a property may stand: one bit a packet type. */
 #define IN(type) (1u << HIL_MQTT_##type)
-#define ACKS (IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK))
+#define ACKS     (IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK))
 enum { BYTE, U16, U32, VARINT, STRING, BINARY, PAIR };
 static const struct {
     uint8_t id, kind;
@@ -217,7 +218,8 @@ static int properties(struct in *in, enum hil_mqtt_type type, struct hil_mqtt_pr
     return 0;
 }
 
-/* First byte of a packet a server may send at this level, flags included (tables 2.1 and 2.2 of both standards). */
+/* First byte of a packet a server may send at this level, flags included (tables 2.1 and 2.2 of both
+ * standards). */
 static int check_first(uint8_t first, unsigned level) {
     unsigned type = first >> 4, flags = first & 15u;
     switch (type) {

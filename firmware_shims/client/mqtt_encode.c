@@ -1,4 +1,5 @@
-/* Packets a client sends. The body is measured first, so that the fixed header can be written in front of it. */
+/* Packets a client sends. The body is measured first, so that the fixed header can be written in front of it.
+ */
 #include "mqtt.h"
 
 #include <string.h>
@@ -168,7 +169,8 @@ int hil_mqtt_publish(uint8_t *buf, size_t cap, unsigned level, const struct hil_
     return finish(&out, buf);
 }
 
-int hil_mqtt_subscribe(uint8_t *buf, size_t cap, unsigned level, uint16_t id, struct hil_slice filter, unsigned qos) {
+int hil_mqtt_subscribe(uint8_t *buf, size_t cap, unsigned level, uint16_t id, struct hil_slice filter,
+                       unsigned qos) {
     int rc = hil_mqtt_check_filter(filter);
     if (rc != 0)
         return rc;
@@ -197,7 +199,8 @@ int hil_mqtt_unsubscribe(uint8_t *buf, size_t cap, unsigned level, uint16_t id, 
     return finish(&out, buf);
 }
 
-int hil_mqtt_ack(uint8_t *buf, size_t cap, unsigned level, enum hil_mqtt_type type, uint16_t id, uint8_t reason) {
+int hil_mqtt_ack(uint8_t *buf, size_t cap, unsigned level, enum hil_mqtt_type type, uint16_t id,
+                 uint8_t reason) {
     if (type < HIL_MQTT_PUBACK || type > HIL_MQTT_PUBCOMP || id == 0)
         return HIL_MQTT_E_ARGUMENT;
     bool with_reason = level == 5 && reason != 0;

@@ -1,5 +1,6 @@
-/* The script interpreter. A step that fails because the connection is gone is tried again after a reconnect, as long as
- * the `reconnect` budget lasts; the budget and the back-off start anew when a step has been completed.
+/* The script interpreter. A step that fails because the connection is gone is tried again after a reconnect,
+ * as long as the `reconnect` budget lasts; the budget and the back-off start anew when a step has been
+ * completed.
  */
 #include "script.h"
 
@@ -14,9 +15,9 @@
 
 #include <string.h>
 
-#define MAX_REPEATS 4
+#define MAX_REPEATS     4
 #define BAD_TOPIC_BYTES 200u
-#define LEAST_GAP_MS 1000u
+#define LEAST_GAP_MS    1000u
 
 enum op { CONNECT, SUB, PUB, PING, IDLE, RECV, UNSUB, DISCONNECT, DROP, BADTOPIC, REPEAT };
 static const struct {
@@ -25,11 +26,11 @@ static const struct {
     unsigned qos;
     bool has_argument;
 } OPS[] = {
-    {"connect", CONNECT, 0, false}, {"sub0", SUB, 0, false},          {"sub1", SUB, 1, false},
-    {"sub2", SUB, 2, false},        {"pub0", PUB, 0, false},          {"pub1", PUB, 1, false},
-    {"pub2", PUB, 2, false},        {"ping", PING, 0, false},         {"idle", IDLE, 0, true},
-    {"recv", RECV, 0, true},        {"unsub", UNSUB, 0, false},       {"disconnect", DISCONNECT, 0, false},
-    {"drop", DROP, 0, false},       {"badtopic", BADTOPIC, 0, true},  {"repeat", REPEAT, 0, true},
+    {"connect", CONNECT, 0, false}, {"sub0", SUB, 0, false},         {"sub1", SUB, 1, false},
+    {"sub2", SUB, 2, false},        {"pub0", PUB, 0, false},         {"pub1", PUB, 1, false},
+    {"pub2", PUB, 2, false},        {"ping", PING, 0, false},        {"idle", IDLE, 0, true},
+    {"recv", RECV, 0, true},        {"unsub", UNSUB, 0, false},      {"disconnect", DISCONNECT, 0, false},
+    {"drop", DROP, 0, false},       {"badtopic", BADTOPIC, 0, true}, {"repeat", REPEAT, 0, true},
 };
 
 struct step {
@@ -57,7 +58,8 @@ static bool parse_number(const char *text, size_t len, uint32_t *out) {
     return len > 0;
 }
 
-/* badtopic:<hex>[x<times>]: the bytes, said to be there so many times. Returns the number of bytes, -1 when ill-formed. */
+/* badtopic:<hex>[x<times>]: the bytes, said to be there so many times. Returns the number of bytes, -1 when
+ * ill-formed. */
 static long parse_topic(const char *text, size_t len, uint8_t *out, uint32_t *times) {
     size_t digits = 0;
     while (digits < len && hil_hex_digit(text[digits]) >= 0)
@@ -115,8 +117,8 @@ bool hil_script_valid(const char *script) {
     return rc == 0;
 }
 
-/* Exponential with jitter: base · 2^n · (1 … 1.5), bounded by the cap. With the default base no gap is shorter than one
- * second, which brokers demand of their clients; whoever sets a smaller base gets it. */
+/* Exponential with jitter: base · 2^n · (1 … 1.5), bounded by the cap. With the default base no gap is
+ * shorter than one second, which brokers demand of their clients; whoever sets a smaller base gets it. */
 static uint32_t backoff_ms(uint32_t n) {
     const struct hil_settings *s = &hil_settings;
     if (hil_defect_on(HIL_DEFECT_NO_BACKOFF))

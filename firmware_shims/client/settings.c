@@ -20,25 +20,34 @@ static const struct {
     const char *name;
     uint32_t bit;
 } DEFECTS[] = {
-    {"verify_off", HIL_DEFECT_VERIFY_OFF},       {"name_unchecked", HIL_DEFECT_NAME_UNCHECKED},
-    {"dates_unchecked", HIL_DEFECT_DATES_UNCHECKED}, {"no_sni", HIL_DEFECT_NO_SNI},
-    {"ecdsa_sigalgs_only", HIL_DEFECT_ECDSA_SIGALGS_ONLY}, {"no_rsa_pss", HIL_DEFECT_NO_RSA_PSS},
-    {"no_groups", HIL_DEFECT_NO_GROUPS},         {"no_client_cert", HIL_DEFECT_NO_CLIENT_CERT},
-    {"wrong_ca", HIL_DEFECT_WRONG_CA},           {"key_mismatch", HIL_DEFECT_KEY_MISMATCH},
-    {"no_backoff", HIL_DEFECT_NO_BACKOFF},       {"hang", HIL_DEFECT_HANG},
-    {"hardfault", HIL_DEFECT_HARDFAULT},         {"lockup", HIL_DEFECT_LOCKUP},
+    {"verify_off", HIL_DEFECT_VERIFY_OFF},
+    {"name_unchecked", HIL_DEFECT_NAME_UNCHECKED},
+    {"dates_unchecked", HIL_DEFECT_DATES_UNCHECKED},
+    {"no_sni", HIL_DEFECT_NO_SNI},
+    {"ecdsa_sigalgs_only", HIL_DEFECT_ECDSA_SIGALGS_ONLY},
+    {"no_rsa_pss", HIL_DEFECT_NO_RSA_PSS},
+    {"no_groups", HIL_DEFECT_NO_GROUPS},
+    {"no_client_cert", HIL_DEFECT_NO_CLIENT_CERT},
+    {"wrong_ca", HIL_DEFECT_WRONG_CA},
+    {"key_mismatch", HIL_DEFECT_KEY_MISMATCH},
+    {"no_backoff", HIL_DEFECT_NO_BACKOFF},
+    {"hang", HIL_DEFECT_HANG},
+    {"hardfault", HIL_DEFECT_HARDFAULT},
+    {"lockup", HIL_DEFECT_LOCKUP},
     {"uart_flood", HIL_DEFECT_UART_FLOOD},
 };
 #define DEFECT_COUNT (sizeof DEFECTS / sizeof *DEFECTS)
 
 /* Defects that are the client's and the board's own; the others are the stack's. */
-#define CLIENT_DEFECTS                                                                                                \
-    ((uint32_t)HIL_DEFECT_NO_CLIENT_CERT | HIL_DEFECT_WRONG_CA | HIL_DEFECT_KEY_MISMATCH | HIL_DEFECT_NO_BACKOFF |   \
-     HIL_DEFECT_HANG | HIL_DEFECT_HARDFAULT | HIL_DEFECT_LOCKUP | HIL_DEFECT_UART_FLOOD)
+#define CLIENT_DEFECTS                                                                                       \
+    ((uint32_t)HIL_DEFECT_NO_CLIENT_CERT | HIL_DEFECT_WRONG_CA | HIL_DEFECT_KEY_MISMATCH |                   \
+     HIL_DEFECT_NO_BACKOFF | HIL_DEFECT_HANG | HIL_DEFECT_HARDFAULT | HIL_DEFECT_LOCKUP |                    \
+     HIL_DEFECT_UART_FLOOD)
 
 enum kind { TEXT, NUMBER, TLS_VERSION, EPOCH, SEED, WILL, SCRIPT, DEFECT };
 #define AT(field) offsetof(struct hil_settings, field)
-#define TEXT_ROW(key, field) {key, TEXT, AT(field), 0, sizeof hil_settings.field}
+#define TEXT_ROW(key, field)                                                                                 \
+    { key, TEXT, AT(field), 0, sizeof hil_settings.field }
 static const struct row {
     const char *key;
     enum kind kind;
@@ -144,7 +153,8 @@ static bool parse_defects(const char *text, uint32_t *out) {
     uint32_t bits = 0, can = CLIENT_DEFECTS | hil_tls_defects();
     while (*text != '\0') {
         size_t len = strcspn(text, ","), i = 0;
-        while (i < DEFECT_COUNT && (strlen(DEFECTS[i].name) != len || memcmp(DEFECTS[i].name, text, len) != 0))
+        while (i < DEFECT_COUNT &&
+               (strlen(DEFECTS[i].name) != len || memcmp(DEFECTS[i].name, text, len) != 0))
             i++;
         if (i == DEFECT_COUNT || (DEFECTS[i].bit & can) == 0)
             return false;

@@ -167,7 +167,8 @@ void hil_net_close(int abort) {
         setsockopt(sock, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     } else if (shutdown(sock, SHUT_WR) == 0) {
         /* Unread bytes would turn the close into a reset. */
-        while (wait_for(POLLIN, deadline) > 0 && recv(sock, sink, sizeof sink, 0) > 0 && now_ms() < deadline) {
+        while (wait_for(POLLIN, deadline) > 0 && recv(sock, sink, sizeof sink, 0) > 0 &&
+               now_ms() < deadline) {
         }
     }
     close(sock);

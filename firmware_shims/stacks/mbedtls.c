@@ -20,9 +20,9 @@
 
 #include <string.h>
 
-#define LIST_MAX 16
+#define LIST_MAX        16
 #define HANDSHAKE_WAITS 3u /* a whole handshake may take this many times the bound of one wait */
-#define SAN_IP (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
+#define SAN_IP          (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
 
 static const int DEFAULT_SUITES[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                                      MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -178,14 +178,17 @@ static size_t parse_len(struct hil_blob blob) {
 static int load_credentials(const struct hil_tls_config *config) {
     int rc = 0;
     if (config->ca.data != NULL) {
-        rc = api("mbedtls_x509_crt_parse", mbedtls_x509_crt_parse(&ca, config->ca.data, parse_len(config->ca)));
+        rc = api("mbedtls_x509_crt_parse",
+                 mbedtls_x509_crt_parse(&ca, config->ca.data, parse_len(config->ca)));
         if (rc > 0) /* that many certificates of the bundle were unreadable */
             rc = MBEDTLS_ERR_X509_CERT_UNKNOWN_FORMAT;
     }
     if (rc == 0 && config->cert.data != NULL)
-        rc = api("mbedtls_x509_crt_parse", mbedtls_x509_crt_parse(&own, config->cert.data, parse_len(config->cert)));
+        rc = api("mbedtls_x509_crt_parse",
+                 mbedtls_x509_crt_parse(&own, config->cert.data, parse_len(config->cert)));
     if (rc == 0 && config->key.data != NULL)
-        rc = api("mbedtls_pk_parse_key", mbedtls_pk_parse_key(&key, config->key.data, parse_len(config->key), NULL, 0));
+        rc = api("mbedtls_pk_parse_key",
+                 mbedtls_pk_parse_key(&key, config->key.data, parse_len(config->key), NULL, 0));
     if (rc == 0 && config->cert.data != NULL && config->key.data != NULL)
         rc = api("mbedtls_ssl_conf_own_cert", mbedtls_ssl_conf_own_cert(&conf, &own, &key));
     return rc;
@@ -241,7 +244,8 @@ static int plan_hello(const struct hil_tls_config *config) {
         edit.sigalg_count = 3;
     } else if (config->sigalgs != NULL && *config->sigalgs != '\0') {
         /* No more than the library's own list, whose place it takes. */
-        edit.sigalg_count = hil_sigalg_list(config->sigalgs, edit.sigalgs, 2 * (int)(sizeof HASHES / sizeof *HASHES - 1));
+        edit.sigalg_count =
+            hil_sigalg_list(config->sigalgs, edit.sigalgs, 2 * (int)(sizeof HASHES / sizeof *HASHES - 1));
     }
     return edit.sigalg_count < 0 ? MBEDTLS_ERR_SSL_BAD_INPUT_DATA : 0;
 }
@@ -293,8 +297,8 @@ static void fill(struct hil_tls_result *result, int rc) {
         result->alert = 0;
 }
 
-/* Handshake with its bound: WANT_READ means that it has run out. Step by step, since whether the session was resumed
- * is forgotten with the last one. */
+/* Handshake with its bound: WANT_READ means that it has run out. Step by step, since whether the session was
+ * resumed is forgotten with the last one. */
 static int handshake(bool *resumed) {
     int rc = 0;
     while (rc == 0 && ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {

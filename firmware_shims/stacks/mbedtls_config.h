@@ -6,13 +6,14 @@
 
 #include <time.h>
 
-/* Platform: the C library's heap, the client's clock (stacks/mbedtls.c), no files, no sockets, no entropy of its own. */
+/* Platform: the C library's heap, the client's clock (stacks/mbedtls.c), no files, no sockets, no entropy of
+ * its own. */
 #define MBEDTLS_PLATFORM_C
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_PLATFORM_TIME_TYPE_MACRO time_t
-#define MBEDTLS_PLATFORM_TIME_MACRO hil_mbedtls_time
+#define MBEDTLS_PLATFORM_TIME_MACRO      hil_mbedtls_time
 #define MBEDTLS_PLATFORM_GMTIME_R_ALT
 time_t hil_mbedtls_time(time_t *timer);
 
@@ -26,7 +27,7 @@ time_t hil_mbedtls_time(time_t *timer);
 #define MBEDTLS_SSL_ALL_ALERT_MESSAGES
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
-#define MBEDTLS_SSL_IN_CONTENT_LEN 16384
+#define MBEDTLS_SSL_IN_CONTENT_LEN  16384
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 8192
 
 /* Ciphers and hashes */

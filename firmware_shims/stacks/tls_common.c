@@ -56,12 +56,13 @@ static const struct name GROUPS[] = {
     {"secp256r1", 23}, {"P-256", 23}, {"prime256v1", 23}, {"secp384r1", 24}, {"P-384", 24},
     {"secp521r1", 25}, {"P-521", 25}, {"x25519", 29},     {"X25519", 29},    {NULL, 0}};
 
-static const struct name SIGALGS[] = {
-    {"rsa_pkcs1_sha256", 0x0401},    {"rsa_pkcs1_sha384", 0x0501},    {"rsa_pkcs1_sha512", 0x0601},
-    {"ecdsa_secp256r1_sha256", 0x0403}, {"ecdsa_secp384r1_sha384", 0x0503}, {"ecdsa_secp521r1_sha512", 0x0603},
-    {"rsa_pss_rsae_sha256", 0x0804}, {"rsa_pss_rsae_sha384", 0x0805}, {"rsa_pss_rsae_sha512", 0x0806},
-    {"ed25519", 0x0807},             {"rsa_pss_pss_sha256", 0x0809},  {"rsa_pss_pss_sha384", 0x080A},
-    {"rsa_pss_pss_sha512", 0x080B},  {NULL, 0}};
+static const struct name SIGALGS[] = {{"rsa_pkcs1_sha256", 0x0401},       {"rsa_pkcs1_sha384", 0x0501},
+                                      {"rsa_pkcs1_sha512", 0x0601},       {"ecdsa_secp256r1_sha256", 0x0403},
+                                      {"ecdsa_secp384r1_sha384", 0x0503}, {"ecdsa_secp521r1_sha512", 0x0603},
+                                      {"rsa_pss_rsae_sha256", 0x0804},    {"rsa_pss_rsae_sha384", 0x0805},
+                                      {"rsa_pss_rsae_sha512", 0x0806},    {"ed25519", 0x0807},
+                                      {"rsa_pss_pss_sha256", 0x0809},     {"rsa_pss_pss_sha384", 0x080A},
+                                      {"rsa_pss_pss_sha512", 0x080B},     {NULL, 0}};
 
 static int code_list(const struct name *table, const char *names, uint16_t *out, int cap) {
     int count = 0;

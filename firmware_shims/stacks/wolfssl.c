@@ -1,6 +1,6 @@
-/* TLS over wolfSSL 5.5. Verification is off by default in this library: everything a good client checks is asked for
- * here. Defects leave single checks or extensions out; those that the API does not know are set in the session's own
- * fields (wolfssl/internal.h) before the ClientHello is made.
+/* TLS over wolfSSL 5.5. Verification is off by default in this library: everything a good client checks is
+ * asked for here. Defects leave single checks or extensions out; those that the API does not know are set in
+ * the session's own fields (wolfssl/internal.h) before the ClientHello is made.
  */
 #include "hil/tls.h"
 
@@ -18,14 +18,15 @@
 #include <string.h>
 
 #define SUITES_13 "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
-#define SUITES_12                                                                                                     \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                        \
+#define SUITES_12                                                                                            \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"               \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define DEFAULT_GROUPS "secp256r1,x25519,secp384r1,secp521r1"
-#define DEFAULT_SIGALGS                                                                                               \
-    "ecdsa_secp256r1_sha256,rsa_pss_rsae_sha256,rsa_pkcs1_sha256,ecdsa_secp384r1_sha384,rsa_pss_rsae_sha384,"         \
+#define DEFAULT_SIGALGS                                                                                      \
+    "ecdsa_secp256r1_sha256,rsa_pss_rsae_sha256,rsa_pkcs1_sha256,ecdsa_secp384r1_sha384,rsa_pss_rsae_"       \
+    "sha384,"                                                                                                \
     "rsa_pkcs1_sha384,ecdsa_secp521r1_sha512,rsa_pss_rsae_sha512,rsa_pkcs1_sha512,ed25519"
-#define LIST_MAX 16
+#define LIST_MAX        16
 #define HANDSHAKE_WAITS 3u /* a whole handshake may take this many times the bound of one wait */
 
 static WOLFSSL_CTX *ctx;
@@ -113,7 +114,8 @@ static bool defect(const struct hil_tls_config *config, enum hil_defect which) {
 
 /* --- configuration --- */
 
-/* True when the certificate names the address as iPAddress: the library also takes a dNSName that looks like it. */
+/* True when the certificate names the address as iPAddress: the library also takes a dNSName that looks like
+ * it. */
 static bool has_ip(const WOLFSSL_BUFFER_INFO *der, const uint8_t ip[4]) {
     DecodedCert *cert = XMALLOC(sizeof *cert, NULL, DYNAMIC_TYPE_DCERT);
     bool found = false;
@@ -154,14 +156,16 @@ static int api(const char *name, int rc) {
 static int load_credentials(const struct hil_tls_config *config) {
     int rc = 0;
     if (config->ca.data != NULL)
-        /* Only the chain's verification judges dates: a clock that was never set must fail there, with its alert. */
-        rc = api("wolfSSL_CTX_load_verify_buffer",
-                 wolfSSL_CTX_load_verify_buffer_ex(ctx, config->ca.data, (long)config->ca.len, format_of(config->ca),
-                                                   0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY));
+        /* Only the chain's verification judges dates: a clock that was never set must fail there, with its
+         * alert. */
+        rc =
+            api("wolfSSL_CTX_load_verify_buffer",
+                wolfSSL_CTX_load_verify_buffer_ex(ctx, config->ca.data, (long)config->ca.len,
+                                                  format_of(config->ca), 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY));
     if (rc == 0 && config->cert.data != NULL)
         rc = api("wolfSSL_CTX_use_certificate_chain_buffer",
-                 wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, config->cert.data, (long)config->cert.len,
-                                                                 format_of(config->cert)));
+                 wolfSSL_CTX_use_certificate_chain_buffer_format(
+                     ctx, config->cert.data, (long)config->cert.len, format_of(config->cert)));
     if (rc == 0 && config->key.data != NULL)
         rc = api("wolfSSL_CTX_use_PrivateKey_buffer",
                  wolfSSL_CTX_use_PrivateKey_buffer(ctx, config->key.data, (long)config->key.len,
@@ -205,8 +209,8 @@ static int set_groups(const struct hil_tls_config *config) {
     return rc;
 }
 
-/* renegotiation_info in the hello (RFC 5746), though this build never renegotiates. The library offers it in its API only
- * together with renegotiation itself. */
+/* renegotiation_info in the hello (RFC 5746), though this build never renegotiates. The library offers it in
+ * its API only together with renegotiation itself. */
 static int set_renegotiation_info(const struct hil_tls_config *config) {
     if (config->min_version >= 13)
         return 0;
@@ -221,7 +225,8 @@ static int set_renegotiation_info(const struct hil_tls_config *config) {
 static bool sigalg_left_out(const struct hil_tls_config *config, uint16_t code) {
     bool pss = (code >= 0x0804 && code <= 0x0806) || (code >= 0x0809 && code <= 0x080B);
     bool rsa = pss || (code & 0xFF) == 0x01;
-    return (defect(config, HIL_DEFECT_ECDSA_SIGALGS_ONLY) && rsa) || (defect(config, HIL_DEFECT_NO_RSA_PSS) && pss);
+    return (defect(config, HIL_DEFECT_ECDSA_SIGALGS_ONLY) && rsa) ||
+           (defect(config, HIL_DEFECT_NO_RSA_PSS) && pss);
 }
 
 static int set_sigalgs(const struct hil_tls_config *config) {

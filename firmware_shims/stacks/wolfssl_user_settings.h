@@ -1,5 +1,5 @@
-/* wolfSSL 5.5 for the conformance client: TLS 1.2 and 1.3, client only, forward-secret AEAD suites, nothing deprecated.
- * The same for a process and a microcontroller; only the arithmetic behind RSA and ECC differs.
+/* wolfSSL 5.5 for the conformance client: TLS 1.2 and 1.3, client only, forward-secret AEAD suites, nothing
+ * deprecated. The same for a process and a microcontroller; only the arithmetic behind RSA and ECC differs.
  */
 #ifndef HIL_WOLFSSL_USER_SETTINGS_H
 #define HIL_WOLFSSL_USER_SETTINGS_H
@@ -25,7 +25,7 @@
 #define TIME_OVERRIDES
 #define HAVE_TIME_T_TYPE
 #define HAVE_TM_TYPE
-#define XTIME hil_wolfssl_time
+#define XTIME   hil_wolfssl_time
 #define XGMTIME hil_wolfssl_gmtime
 #define HAVE_HASHDRBG
 #define CUSTOM_RAND_GENERATE_SEED hil_wolfssl_seed
@@ -48,8 +48,8 @@ int hil_wolfssl_seed(unsigned char *output, unsigned int size);
 #define WOLFSSL_HOSTNAME_VERIFY_ALT_NAME_ONLY /* RFC 9525: the common name is no identity */
 #define WOLFSSL_ALT_CERT_CHAINS               /* unrelated or unordered extra certificates do no harm */
 #define WOLFSSL_IP_ALT_NAME
-#define WOLFSSL_ALWAYS_VERIFY_CB              /* IP addresses are checked in our callback */
-#define MAX_CERTIFICATE_SZ 65536
+#define WOLFSSL_ALWAYS_VERIFY_CB /* IP addresses are checked in our callback */
+#define MAX_CERTIFICATE_SZ       65536
 #define NO_PSK
 #define NO_DH
 #define WOLFSSL_EXTRA_ALERTS

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < 64 && hil_command_poll(&hil_settings_commands, 10) == 1; i++) {
     }
     stub_input("\n", 1, 1);
-    (void)hil_command_poll(&hil_settings_commands, 3000); /* ends a PUT, so that inputs do not depend on each other */
+    (void)hil_command_poll(&hil_settings_commands,
+                           3000); /* ends a PUT, so that inputs do not depend on each other */
     stub_input("\n", 1, 1);
     (void)hil_command_poll(&hil_settings_commands, 10);
     for (const char *at = stub_out; *at != '\0';) {

@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     unsigned level = 4 + (data[0] & 1u);
     size_t cap = 8 + data[1] % 292u, step = 1 + data[0] / 2u;
-    CHECK_EQ(run(data + 2, size - 2, step, level, buffer[0], cap), run(data + 2, size - 2, size, level, buffer[1], cap));
+    CHECK_EQ(run(data + 2, size - 2, step, level, buffer[0], cap),
+             run(data + 2, size - 2, size, level, buffer[1], cap));
     return 0;
 }

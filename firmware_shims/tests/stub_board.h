@@ -12,7 +12,8 @@ extern uint32_t stub_ms;
 /* Forgets the output and the input. */
 void stub_clear(void);
 
-/* Input for hil_board_uart_read, given out at most `step` bytes at a time; when it is used up a read lets time pass. */
+/* Input for hil_board_uart_read, given out at most `step` bytes at a time; when it is used up a read lets
+ * time pass. */
 void stub_input(const void *data, size_t len, size_t step);
 
 #endif

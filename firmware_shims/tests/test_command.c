@@ -78,7 +78,8 @@ static void checked_commands(void) {
         CHECK_EQ(feed(framed("RUN"), step), 1);
         CHECK_EQ(feed("RUN\n", step), 1);
         CHECK_EQ(feed("SET a b\nPUT ca 3\n", step), 0);
-        CHECK(sets == 0 && strstr(stub_out, "err cmd=SET reason=crc") && strstr(stub_out, "err cmd=PUT reason=crc"));
+        CHECK(sets == 0 && strstr(stub_out, "err cmd=SET reason=crc") &&
+              strstr(stub_out, "err cmd=PUT reason=crc"));
     }
 }
 
@@ -147,7 +148,7 @@ static void noise_and_loss(void) {
             last_value[0] = '\0';
             (void)feed(text, 64);
             CHECK(sets == 0 || strcmp(last_value, "value") == 0); /* another case of a hex digit */
-            (void)feed("\n", 1); /* whatever is left of it */
+            (void)feed("\n", 1);                                  /* whatever is left of it */
         }
     }
 }

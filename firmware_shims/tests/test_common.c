@@ -26,8 +26,8 @@ static void given_time(void) {
 static void addresses(void) {
     uint8_t ip[4];
     CHECK(hil_host_is_ip("192.0.2.10", ip) && ip[0] == 192 && ip[3] == 10);
-    static const char *const NAMES[] = {"", "broker.test", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.", "1..2.3",
-                                        "1.2.3.4x", "0001.2.3.4", "1.2.3.4."};
+    static const char *const NAMES[] = {"",       "broker.test", "1.2.3",    "1.2.3.4.5",  "1.2.3.256",
+                                        "1.2.3.", "1..2.3",      "1.2.3.4x", "0001.2.3.4", "1.2.3.4."};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         CHECK(!hil_host_is_ip(NAMES[i], ip));
 }

@@ -54,7 +54,8 @@ static void good_ones(void) {
     CHECK_EQ(packet.code, 5);
     CHECK_EQ(decoded("20 0b 00 00 08 21 0014 24 01 13 0005", 5), 1);
     CHECK(packet.properties.has_receive_maximum && packet.properties.receive_maximum == 20);
-    CHECK(packet.properties.has_max_qos && packet.properties.max_qos == 1 && packet.properties.keepalive == 5);
+    CHECK(packet.properties.has_max_qos && packet.properties.max_qos == 1 &&
+          packet.properties.keepalive == 5);
     CHECK_EQ(decoded("20 03 00 87 00", 5), 1);
     CHECK_EQ(packet.code, 0x87);
     CHECK_EQ(decoded("3b 07 0001 61 0102 78 79", 4), 1);
@@ -91,36 +92,66 @@ static const struct {
     const char *hex;
     int rc;
 } BAD[] = {
-    {4, "20 00", HIL_MQTT_E_MALFORMED},          {4, "20 01 00", HIL_MQTT_E_MALFORMED},
-    {4, "20 03 00 00 00", HIL_MQTT_E_MALFORMED}, {4, "20 02 02 00", HIL_MQTT_E_MALFORMED},
-    {4, "20 02 00 06", HIL_MQTT_E_MALFORMED},    {4, "20 02 01 05", HIL_MQTT_E_PROTOCOL},
-    {4, "21", HIL_MQTT_E_MALFORMED},             {4, "36", HIL_MQTT_E_MALFORMED},
-    {4, "38", HIL_MQTT_E_MALFORMED},             {4, "41", HIL_MQTT_E_MALFORMED},
-    {4, "60", HIL_MQTT_E_MALFORMED},             {4, "d1", HIL_MQTT_E_MALFORMED},
-    {4, "00", HIL_MQTT_E_MALFORMED},             {4, "10", HIL_MQTT_E_PROTOCOL},
-    {4, "82", HIL_MQTT_E_PROTOCOL},              {4, "a2", HIL_MQTT_E_PROTOCOL},
-    {4, "c0", HIL_MQTT_E_PROTOCOL},              {4, "e0", HIL_MQTT_E_PROTOCOL},
-    {4, "f0", HIL_MQTT_E_PROTOCOL},              {4, "d0 01 00", HIL_MQTT_E_MALFORMED},
-    {4, "30 ff ff ff ff", HIL_MQTT_E_MALFORMED}, {4, "30 ff ff ff 7f", HIL_MQTT_E_TOO_LARGE},
-    {4, "30 3f", HIL_MQTT_E_TOO_LARGE},          {4, "30 00", HIL_MQTT_E_MALFORMED},
-    {4, "30 02 0001", HIL_MQTT_E_MALFORMED},     {4, "30 02 0000", HIL_MQTT_E_PROTOCOL},
-    {4, "30 05 0003 61 2f 2b", HIL_MQTT_E_MALFORMED}, {4, "30 04 0002 c080", HIL_MQTT_E_MALFORMED},
-    {4, "30 03 0001 00", HIL_MQTT_E_MALFORMED},  {4, "32 05 0001 61 0000", HIL_MQTT_E_MALFORMED},
-    {4, "32 04 0001 61 00", HIL_MQTT_E_MALFORMED}, {4, "40 01 00", HIL_MQTT_E_MALFORMED},
-    {4, "40 02 0000", HIL_MQTT_E_MALFORMED},     {4, "40 03 0001 00", HIL_MQTT_E_MALFORMED},
-    {4, "90 02 0001", HIL_MQTT_E_MALFORMED},     {4, "90 03 0001 03", HIL_MQTT_E_MALFORMED},
-    {4, "90 03 0001 87", HIL_MQTT_E_MALFORMED},  {4, "b0 03 0001 00", HIL_MQTT_E_MALFORMED},
-    {5, "d0 80 00", HIL_MQTT_E_MALFORMED},       {5, "20 02 00 00", HIL_MQTT_E_MALFORMED},
-    {5, "20 03 00 01 00", HIL_MQTT_E_MALFORMED}, {5, "20 06 00 00 03 21 0000", HIL_MQTT_E_PROTOCOL},
-    {5, "20 05 00 00 02 24 02", HIL_MQTT_E_PROTOCOL}, {5, "20 05 00 00 02 7f 00", HIL_MQTT_E_MALFORMED},
-    {5, "20 07 00 00 04 25 00 25 00", HIL_MQTT_E_PROTOCOL}, {5, "20 06 00 00 03 23 0001", HIL_MQTT_E_PROTOCOL},
-    {5, "20 04 00 00 05 00", HIL_MQTT_E_MALFORMED}, {5, "20 05 00 00 02 21 00", HIL_MQTT_E_MALFORMED},
-    {5, "30 06 0000 03 23 0000", HIL_MQTT_E_PROTOCOL}, {5, "30 03 0000 00", HIL_MQTT_E_PROTOCOL},
-    {5, "30 08 0001 61 04 08 0001 23", HIL_MQTT_E_PROTOCOL}, {5, "30 06 0001 61 02 0b 00", HIL_MQTT_E_PROTOCOL},
-    {5, "30 07 0001 61 03 0b 80 00", HIL_MQTT_E_MALFORMED}, {5, "30 06 0001 61 02 01 02", HIL_MQTT_E_PROTOCOL},
-    {5, "30 07 0001 61 80 80 80 80", HIL_MQTT_E_MALFORMED}, {5, "40 03 0001 01", HIL_MQTT_E_MALFORMED},
-    {5, "b0 03 0001 00", HIL_MQTT_E_MALFORMED}, {5, "e1", HIL_MQTT_E_MALFORMED},
-    {5, "f1", HIL_MQTT_E_MALFORMED},            {5, "e0 07 00 05 11 00000001", HIL_MQTT_E_PROTOCOL},
+    {4, "20 00", HIL_MQTT_E_MALFORMED},
+    {4, "20 01 00", HIL_MQTT_E_MALFORMED},
+    {4, "20 03 00 00 00", HIL_MQTT_E_MALFORMED},
+    {4, "20 02 02 00", HIL_MQTT_E_MALFORMED},
+    {4, "20 02 00 06", HIL_MQTT_E_MALFORMED},
+    {4, "20 02 01 05", HIL_MQTT_E_PROTOCOL},
+    {4, "21", HIL_MQTT_E_MALFORMED},
+    {4, "36", HIL_MQTT_E_MALFORMED},
+    {4, "38", HIL_MQTT_E_MALFORMED},
+    {4, "41", HIL_MQTT_E_MALFORMED},
+    {4, "60", HIL_MQTT_E_MALFORMED},
+    {4, "d1", HIL_MQTT_E_MALFORMED},
+    {4, "00", HIL_MQTT_E_MALFORMED},
+    {4, "10", HIL_MQTT_E_PROTOCOL},
+    {4, "82", HIL_MQTT_E_PROTOCOL},
+    {4, "a2", HIL_MQTT_E_PROTOCOL},
+    {4, "c0", HIL_MQTT_E_PROTOCOL},
+    {4, "e0", HIL_MQTT_E_PROTOCOL},
+    {4, "f0", HIL_MQTT_E_PROTOCOL},
+    {4, "d0 01 00", HIL_MQTT_E_MALFORMED},
+    {4, "30 ff ff ff ff", HIL_MQTT_E_MALFORMED},
+    {4, "30 ff ff ff 7f", HIL_MQTT_E_TOO_LARGE},
+    {4, "30 3f", HIL_MQTT_E_TOO_LARGE},
+    {4, "30 00", HIL_MQTT_E_MALFORMED},
+    {4, "30 02 0001", HIL_MQTT_E_MALFORMED},
+    {4, "30 02 0000", HIL_MQTT_E_PROTOCOL},
+    {4, "30 05 0003 61 2f 2b", HIL_MQTT_E_MALFORMED},
+    {4, "30 04 0002 c080", HIL_MQTT_E_MALFORMED},
+    {4, "30 03 0001 00", HIL_MQTT_E_MALFORMED},
+    {4, "32 05 0001 61 0000", HIL_MQTT_E_MALFORMED},
+    {4, "32 04 0001 61 00", HIL_MQTT_E_MALFORMED},
+    {4, "40 01 00", HIL_MQTT_E_MALFORMED},
+    {4, "40 02 0000", HIL_MQTT_E_MALFORMED},
+    {4, "40 03 0001 00", HIL_MQTT_E_MALFORMED},
+    {4, "90 02 0001", HIL_MQTT_E_MALFORMED},
+    {4, "90 03 0001 03", HIL_MQTT_E_MALFORMED},
+    {4, "90 03 0001 87", HIL_MQTT_E_MALFORMED},
+    {4, "b0 03 0001 00", HIL_MQTT_E_MALFORMED},
+    {5, "d0 80 00", HIL_MQTT_E_MALFORMED},
+    {5, "20 02 00 00", HIL_MQTT_E_MALFORMED},
+    {5, "20 03 00 01 00", HIL_MQTT_E_MALFORMED},
+    {5, "20 06 00 00 03 21 0000", HIL_MQTT_E_PROTOCOL},
+    {5, "20 05 00 00 02 24 02", HIL_MQTT_E_PROTOCOL},
+    {5, "20 05 00 00 02 7f 00", HIL_MQTT_E_MALFORMED},
+    {5, "20 07 00 00 04 25 00 25 00", HIL_MQTT_E_PROTOCOL},
+    {5, "20 06 00 00 03 23 0001", HIL_MQTT_E_PROTOCOL},
+    {5, "20 04 00 00 05 00", HIL_MQTT_E_MALFORMED},
+    {5, "20 05 00 00 02 21 00", HIL_MQTT_E_MALFORMED},
+    {5, "30 06 0000 03 23 0000", HIL_MQTT_E_PROTOCOL},
+    {5, "30 03 0000 00", HIL_MQTT_E_PROTOCOL},
+    {5, "30 08 0001 61 04 08 0001 23", HIL_MQTT_E_PROTOCOL},
+    {5, "30 06 0001 61 02 0b 00", HIL_MQTT_E_PROTOCOL},
+    {5, "30 07 0001 61 03 0b 80 00", HIL_MQTT_E_MALFORMED},
+    {5, "30 06 0001 61 02 01 02", HIL_MQTT_E_PROTOCOL},
+    {5, "30 07 0001 61 80 80 80 80", HIL_MQTT_E_MALFORMED},
+    {5, "40 03 0001 01", HIL_MQTT_E_MALFORMED},
+    {5, "b0 03 0001 00", HIL_MQTT_E_MALFORMED},
+    {5, "e1", HIL_MQTT_E_MALFORMED},
+    {5, "f1", HIL_MQTT_E_MALFORMED},
+    {5, "e0 07 00 05 11 00000001", HIL_MQTT_E_PROTOCOL},
 };
 
 static void bad_ones(void) {
@@ -136,7 +167,8 @@ static void bad_ones(void) {
 static void stream(void) {
     uint8_t data[64];
     size_t len = unhex("20 02 00 00 90 03 0001 00 d0 00 30 03 0001 61", data), at = 0;
-    static const enum hil_mqtt_type WANT[] = {HIL_MQTT_CONNACK, HIL_MQTT_SUBACK, HIL_MQTT_PINGRESP, HIL_MQTT_PUBLISH};
+    static const enum hil_mqtt_type WANT[] = {HIL_MQTT_CONNACK, HIL_MQTT_SUBACK, HIL_MQTT_PINGRESP,
+                                              HIL_MQTT_PUBLISH};
     struct hil_mqtt_decoder d;
     hil_mqtt_decoder_init(&d, buffer, sizeof buffer, 4);
     for (size_t i = 0; i < 4; i++) {

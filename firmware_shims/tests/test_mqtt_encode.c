@@ -20,9 +20,11 @@ static void expect(int len, const char *hex) {
 }
 
 static void connects(void) {
-    struct hil_mqtt_connect c = {.level = 4, .clean = true, .keepalive = 10, .client_id = hil_slice_of("dev")};
+    struct hil_mqtt_connect c = {
+        .level = 4, .clean = true, .keepalive = 10, .client_id = hil_slice_of("dev")};
     expect(hil_mqtt_connect(out, sizeof out, &c), "10 0f 0004 4d515454 04 02 000a 0003 646576");
-    struct hil_mqtt_will will = {.topic = hil_slice_of("w"), .payload = hil_slice_of("bye"), .qos = 1, .retain = true};
+    struct hil_mqtt_will will = {
+        .topic = hil_slice_of("w"), .payload = hil_slice_of("bye"), .qos = 1, .retain = true};
     c.will = &will;
     c.username = hil_slice_of("u");
     c.password = hil_slice_of("p");
@@ -33,8 +35,9 @@ static void connects(void) {
     c.session_expiry = 3600;
     c.max_packet = 4096;
     will.delay = 5;
-    expect(hil_mqtt_connect(out, sizeof out, &c), "10 2e 0004 4d515454 05 ec 000a 0a 11 00000e10 27 00001000 0003 646576 "
-                                                  "05 18 00000005 0001 77 0003 627965 0001 75 0001 70");
+    expect(hil_mqtt_connect(out, sizeof out, &c),
+           "10 2e 0004 4d515454 05 ec 000a 0a 11 00000e10 27 00001000 0003 646576 "
+           "05 18 00000005 0001 77 0003 627965 0001 75 0001 70");
     c.password = (struct hil_slice){(const uint8_t *)"\0\xff", 2}; /* binary is allowed there */
     CHECK(hil_mqtt_connect(out, sizeof out, &c) > 0);
 }
@@ -111,7 +114,8 @@ static void lengths(void) {
 
 static void others(void) {
     expect(hil_mqtt_subscribe(out, sizeof out, 4, 10, hil_slice_of("a/+"), 1), "82 08 000a 0003 612f2b 01");
-    expect(hil_mqtt_subscribe(out, sizeof out, 5, 10, hil_slice_of("a/+"), 2), "82 09 000a 00 0003 612f2b 02");
+    expect(hil_mqtt_subscribe(out, sizeof out, 5, 10, hil_slice_of("a/+"), 2),
+           "82 09 000a 00 0003 612f2b 02");
     expect(hil_mqtt_unsubscribe(out, sizeof out, 4, 10, hil_slice_of("a")), "a2 05 000a 0001 61");
     expect(hil_mqtt_unsubscribe(out, sizeof out, 5, 10, hil_slice_of("a")), "a2 06 000a 00 0001 61");
     CHECK_EQ(hil_mqtt_subscribe(out, sizeof out, 4, 0, hil_slice_of("a"), 1), HIL_MQTT_E_ARGUMENT);

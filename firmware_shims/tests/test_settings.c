@@ -24,7 +24,8 @@ static void keys(void) {
     CHECK(set("mqtt.will", "a/b,2,1,x,y") == NULL && hil_settings_will(&will));
     CHECK(will.qos == 2 && will.retain && will.topic.len == 3 && will.payload.len == 3);
     CHECK(set("mqtt.will", "") == NULL && !hil_settings_will(&will));
-    static const char *const BAD[] = {"a", "a,", "a,1", "a,1,", "a,1,2,x", "a,3,0,x", ",1,0,x", "#,1,0,x", "a,1,1"};
+    static const char *const BAD[] = {"a",       "a,",     "a,1",     "a,1,", "a,1,2,x",
+                                      "a,3,0,x", ",1,0,x", "#,1,0,x", "a,1,1"};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
         CHECK(strcmp(set("mqtt.will", BAD[i]), "bad_value") == 0);
     CHECK(set("defect", "hang,no_sni") == NULL);
@@ -54,10 +55,23 @@ static void slots(void) {
 }
 
 static void grammar(void) {
-    static const char *const GOOD[] = {"", ";;", "connect", " connect ; pub0;", "badtopic:", "badtopic:61x65536", "idle:0",
-                                       "repeat:2;pub1;repeat:3"};
-    static const char *const BAD[] = {"connec", "connect:1", "idle", "idle:", "idle:x", "idle:-1", "idle:9999999999",
-                                      "badtopic", "badtopic:6", "badtopic:6g", "badtopic:61x", "repeat:0", "pub3",
+    static const char *const GOOD[] = {"",          ";;",
+                                       "connect",   " connect ; pub0;",
+                                       "badtopic:", "badtopic:61x65536",
+                                       "idle:0",    "repeat:2;pub1;repeat:3"};
+    static const char *const BAD[] = {"connec",
+                                      "connect:1",
+                                      "idle",
+                                      "idle:",
+                                      "idle:x",
+                                      "idle:-1",
+                                      "idle:9999999999",
+                                      "badtopic",
+                                      "badtopic:6",
+                                      "badtopic:6g",
+                                      "badtopic:61x",
+                                      "repeat:0",
+                                      "pub3",
                                       "repeat:1;repeat:1;repeat:1;repeat:1;repeat:1"};
     for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++)
         CHECK(hil_script_valid(GOOD[i]));
@@ -100,16 +114,19 @@ static void runs(void) {
 
 static void reconnects(void) {
     hil_settings_init();
-    CHECK(set("reconnect", "3") == NULL && set("backoff.base", "100") == NULL && set("backoff.cap", "250") == NULL);
+    CHECK(set("reconnect", "3") == NULL && set("backoff.base", "100") == NULL &&
+          set("backoff.cap", "250") == NULL);
     stub_fail_connects = 2;
     CHECK(strcmp(calls("connect;pub0;disconnect"), "open open open pub0 disconnect ") == 0);
     CHECK(strstr(stub_out, "backoff ms=1") != NULL && strstr(stub_out, "try=2") != NULL);
     stub_fail_connects = 9;
     CHECK(strcmp(calls("connect;pub0"), "open open open open ") == 0);
     stub_fail_connects = 0;
-    /* A step that loses its connection is done again after the reconnect; the budget is one for all of them. */
+    /* A step that loses its connection is done again after the reconnect; the budget is one for all of them.
+     */
     stub_fail_steps = 2;
-    CHECK(strcmp(calls("connect;pub1;ping;disconnect"), "open pub1 open pub1 open pub1 ping disconnect ") == 0);
+    CHECK(strcmp(calls("connect;pub1;ping;disconnect"), "open pub1 open pub1 open pub1 ping disconnect ") ==
+          0);
     stub_fail_steps = 9;
     CHECK(strcmp(calls("connect;pub1;ping"), "open pub1 open pub1 open pub1 open pub1 ") == 0);
     stub_fail_steps = 0;

@@ -29,10 +29,11 @@ static void lines(void) {
     hil_event("boot", NULL);
     CHECK(strcmp(line(), "@H1 0 4294967295 boot ") == 0);
     stub_clear();
-    hil_event("x", "a=%s b=%d c=%u d=%x e=%08x f=%ld g=%lu h=%c i=%% j=%08lx", "y", -7, 8u, 0xabcu, 0x1fu, -2147483648L,
-              4294967295UL, 'q', 0x7f00UL);
-    CHECK(strcmp(line(), "@H1 1 4294967295 x a=y b=-7 c=8 d=abc e=0000001f f=-2147483648 g=4294967295 h=q i=% "
-                         "j=00007f00 ") == 0);
+    hil_event("x", "a=%s b=%d c=%u d=%x e=%08x f=%ld g=%lu h=%c i=%% j=%08lx", "y", -7, 8u, 0xabcu, 0x1fu,
+              -2147483648L, 4294967295UL, 'q', 0x7f00UL);
+    CHECK(strcmp(line(),
+                 "@H1 1 4294967295 x a=y b=-7 c=8 d=abc e=0000001f f=-2147483648 g=4294967295 h=q i=% "
+                 "j=00007f00 ") == 0);
     stub_clear();
     hil_event("x", "v=%s", "a b%\n\x7f\xc3\xa4*=");
     CHECK(strstr(line(), " v=a%20b%25%0a%7f%c3%a4*= ") != NULL);

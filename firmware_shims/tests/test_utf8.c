@@ -26,7 +26,8 @@ static void every_code_point(void) {
     }
 }
 
-/* Every string of two bytes, and of three that begin with a lead byte, is valid only if some code point makes it. */
+/* Every string of two bytes, and of three that begin with a lead byte, is valid only if some code point makes
+ * it. */
 static void every_short_string(void) {
     static uint8_t good[256][256][256 / 8];
     for (uint32_t point = 0x800; point <= 0xFFFF; point++) {
@@ -57,7 +58,8 @@ static void topics(void) {
     CHECK_EQ(hil_mqtt_check_topic((struct hil_slice){(const uint8_t *)"a\0b", 3}), HIL_MQTT_E_UTF8);
     CHECK_EQ(hil_mqtt_check_topic((struct hil_slice){(const uint8_t *)"a", 65536}), HIL_MQTT_E_LENGTH);
     static const char *const GOOD[] = {"#", "+", "a/#", "+/+", "/+", "+/#", "a/+/b", "/", "$share/g/a"};
-    static const char *const BAD[] = {"", "##", "#/a", "a#", "a/b#", "a/#/b", "+a", "a+", "a/+b", "a/b+/c", "++"};
+    static const char *const BAD[] = {"",   "##", "#/a",  "a#",     "a/b#", "a/#/b",
+                                      "+a", "a+", "a/+b", "a/b+/c", "++"};
     for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++)
         CHECK_EQ(hil_mqtt_check_filter(hil_slice_of(GOOD[i])), 0);
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)

@@ -3,8 +3,8 @@
  *   firmware                 UART on stdin and stdout, for a person
  *   firmware --uart-fd N     UART on the inherited descriptor N (a pty)
  *
- * Ends with 0 when the UART hangs up, 139 after a hard fault, SIGABRT for a lockup; a reset, by command or watchdog,
- * executes the program again on the same UART.
+ * Ends with 0 when the UART hangs up, 139 after a hard fault, SIGABRT for a lockup; a reset, by command or
+ * watchdog, executes the program again on the same UART.
  */
 #include "hil/board.h"
 
@@ -25,9 +25,9 @@
 #include "heap.h"
 
 #define WATCHDOG_SIGNAL SIGRTMIN
-#define STACK_PAINT (256u * 1024u)
-#define PAINT 0xA5u
-#define ARGS_MAX 4096
+#define STACK_PAINT     (256u * 1024u)
+#define PAINT           0xA5u
+#define ARGS_MAX        4096
 
 static int uart_in = STDIN_FILENO, uart_out = STDOUT_FILENO;
 static struct timespec boot_time;
@@ -46,7 +46,8 @@ static _Noreturn void restart(const char *cause) {
 uint32_t hil_board_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t ms = (int64_t)(now.tv_sec - boot_time.tv_sec) * 1000 + (now.tv_nsec - boot_time.tv_nsec) / 1000000;
+    int64_t ms =
+        (int64_t)(now.tv_sec - boot_time.tv_sec) * 1000 + (now.tv_nsec - boot_time.tv_nsec) / 1000000;
     return (uint32_t)ms;
 }
 
@@ -116,7 +117,8 @@ static int read_arguments(void) {
     for (size_t i = 1; i < count; i++) {
         char *end = NULL;
         long value = i + 1 < count ? strtol(argv_again[i + 1], &end, 10) : -1;
-        if (strcmp(argv_again[i], "--uart-fd") != 0 || end == NULL || *end != '\0' || value < 0 || value > 65535)
+        if (strcmp(argv_again[i], "--uart-fd") != 0 || end == NULL || *end != '\0' || value < 0 ||
+            value > 65535)
             return -1;
         uart_in = uart_out = (int)value;
         i++;
