@@ -1,4 +1,4 @@
-"""Captures for the tests: read, changed and written back. Ethernet and IPv4 only, which is all the field captures are."""
+"""Captures for the tests: read, changed and written back. Ethernet and IPv4 only, as all the field captures are."""
 
 from __future__ import annotations
 
@@ -90,6 +90,18 @@ def pcap(packets: Iterable[Packet], *, link: int = 1, nano: bool = False, big: b
     return b"".join(out)
 
 
+def reported(packets: Sequence[Packet], old: int, new: int) -> list[Packet]:
+    """The same packets with another port number for `old`."""
+    out = []
+    for p in packets:
+        data = bytearray(p.data)
+        for at in (p.tcp_at, p.tcp_at + 2) if p.is_tcp else ():
+            if int.from_bytes(data[at : at + 2], "big") == old:
+                data[at : at + 2] = new.to_bytes(2, "big")
+        out.append(replace(p, data=bytes(data)))
+    return out
+
+
 def moved(packets: Sequence[Packet], number: int, start: int) -> list[Packet]:
     """The same packets between other addresses (10.n.n.x), beginning at `start`: many captures fit one file."""
     base = packets[0].t if packets else 0
@@ -139,7 +151,8 @@ def overlap(packets: Sequence[Packet], rng: random.Random) -> list[Packet]:
             tail = before.get(p.source, b"")[-rng.randint(1, 40) :]
             before[p.source] = p.payload
             if tail and p.seq > len(tail):
-                p = p.with_payload(tail + p.payload, p.seq - len(tail))
+                out.append(p.with_payload(tail + p.payload, p.seq - len(tail)))
+                continue
         out.append(p)
     return out
 

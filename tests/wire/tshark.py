@@ -47,7 +47,7 @@ def _numbers(text: str) -> list[int]:
 def tshark(capture: Path, keylog: Path | None) -> dict[int, Frame]:
     """Frames that hold records, messages, alerts or packets."""
     assert TSHARK, "tshark is needed for the differential test"
-    command = [TSHARK, "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE", "-T", "fields", "-E", "occurrence=a"]
+    command = [TSHARK, "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE", "-T", "fields"]
     if keylog:
         command += ["-o", f"tls.keylog_file:{keylog}"]
     for name in FIELDS:
@@ -88,9 +88,23 @@ MESSAGES = {
     "key_update": 24,
 }
 PACKETS = (
-    "RESERVED CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK PINGREQ "
-    "PINGRESP DISCONNECT AUTH"
-).split()
+    "RESERVED",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "AUTH",
+)
 
 
 def _remaining(total: int) -> int:

@@ -139,10 +139,11 @@ def mqtt() -> None:
         return struct.pack(">H", len(value)) + value
 
     def packet(first: int, body: bytes) -> bytes:
-        return bytes([first, len(body)]) + body
+        return bytes([first, *([len(body)] if len(body) < 128 else [len(body) % 128 | 128, len(body) // 128])]) + body
 
     jwt = b"eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJhdWQiOiJhIiwiaWF0IjoxLCJleHAiOjJ9.c2ln"
-    connect3 = packet(0x10, text(b"MQTT") + b"\4\xc6\0\x3c" + text(b"dev") + text(b"w/t") + text(b"gone") + text(b"u") + text(jwt))
+    fields = [text(part) for part in (b"dev", b"w/t", b"gone", b"u", jwt)]
+    connect3 = packet(0x10, text(b"MQTT") + b"\4\xc6\0\x3c" + b"".join(fields))
     connect5 = packet(0x10, text(b"MQTT") + b"\5\2\0\x3c" + b"\x0b\x11\0\0\0\5\x21\0\2\x22\0\4" + text(b"dev"))
     session3 = [
         (0, connect3), (1, b"\x20\2\0\0"), (0, packet(0x82, b"\0\1" + text(b"a/#") + b"\1")), (1, b"\x90\3\0\1\1"),

@@ -570,6 +570,9 @@ static void end_flags(struct hil_decoder *d, struct hil_conn *c, uint32_t i, int
         s->fin = true;
         s->fin_seq = g->seq + g->wirelen;
         say_flags(d, c, side, g, HIL_EV_fin, again);
+        if (s->next == s->fin_seq && s->early == NULL) {
+            hil_flow_end(d, c, side); /* nothing more can come */
+        }
     }
     if ((g->flags & HIL_RST) != 0) {
         bool again = s->rst;

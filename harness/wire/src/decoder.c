@@ -298,6 +298,9 @@ static void on_frame(struct hil_decoder *d, const struct hil_frame *f) {
     case HIL_NET_ARP:
         on_arp(d, &p.arp);
         break;
+    case HIL_NET_UDP:
+        hil_dns_packet(d, &p.udp);
+        break;
     default:
         d->skipped[kind]++;
         break;
@@ -321,6 +324,7 @@ const char *hil_decoder_run(struct hil_decoder *d, hil_source source, void *ctx)
     int64_t t = d->t;
     uint64_t frame = d->frame;
     say_arp(d);
+    hil_dns_finish(d);
     d->t = t;
     d->frame = frame;
     say_end(d, got == HIL_READ_TRUNCATED);

@@ -4,6 +4,7 @@
 
 #include "conn.h"
 #include "crypto.h"
+#include "dns.h"
 #include "events.h"
 #include "json.h"
 #include "keylog.h"
@@ -44,6 +45,7 @@ struct hil_decoder {
     int64_t stamp_t;
     uint8_t *scratch; /* room for one opened record */
     struct hil_arp_wait arp[HIL_ARP_MAX];
+    struct hil_dns_wait dns[HIL_DNS_MAX];
     uint64_t skipped[HIL_NET_KINDS];
     uint64_t packets, cut, bytes_read;
     uint64_t evicted;

@@ -163,4 +163,7 @@ void hil_flow_end(struct hil_decoder *d, struct hil_conn *c, int side) {
     if (s->proto == HIL_PROTO_UNKNOWN && s->head_n > 0) {
         start(d, c, side, s->head, s->head_n, true);
     }
+    if (s->proto == HIL_PROTO_TLS && c->tls != NULL) {
+        hil_tls_end(d, c, side);
+    }
 }

@@ -116,7 +116,8 @@ int main(int argc, char **argv) {
     }
     if (opt.events == 0) {
         opt.events = opt.summary ? (uint64_t)1 << HIL_EV_capture | (uint64_t)1 << HIL_EV_close |
-                                       (uint64_t)1 << HIL_EV_arp | (uint64_t)1 << HIL_EV_icmp | (uint64_t)1 << HIL_EV_end
+                                       (uint64_t)1 << HIL_EV_arp | (uint64_t)1 << HIL_EV_icmp |
+                                       (uint64_t)1 << HIL_EV_dns | (uint64_t)1 << HIL_EV_end
                                  : UINT64_MAX;
     }
     int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);

@@ -285,6 +285,18 @@ static enum hil_net parse_icmp(const struct ip *ip, struct hil_icmp *m) {
     return HIL_NET_ICMP;
 }
 
+static enum hil_net parse_udp(const struct ip *ip, struct hil_udp *u) {
+    struct hil_span p = ip->payload;
+    if (p.n < 8) {
+        return HIL_NET_SKIP_SHORT;
+    }
+    u->sport = hil_be16(p.p);
+    u->dport = hil_be16(p.p + 2);
+    hil_skip(&p, 8);
+    u->payload = p;
+    return u->sport == 53 || u->dport == 53 ? HIL_NET_UDP : HIL_NET_SKIP_UDP;
+}
+
 static enum hil_net decode_ip(struct hil_fragments *f, int64_t t, struct hil_span s, uint32_t wirelen,
                               union hil_packet *out) {
     struct ip ip;
@@ -302,7 +314,7 @@ static enum hil_net decode_ip(struct hil_fragments *f, int64_t t, struct hil_spa
     case PROTO_ICMP6:
         return parse_icmp(&ip, &out->icmp);
     case PROTO_UDP:
-        return HIL_NET_SKIP_UDP;
+        return parse_udp(&ip, &out->udp);
     default:
         return HIL_NET_SKIP_OTHER;
     }

@@ -35,10 +35,16 @@ struct hil_arp {
     uint8_t sender[4], target[4];
 };
 
+struct hil_udp {
+    uint16_t sport, dport;
+    struct hil_span payload;
+};
+
 enum hil_net {
     HIL_NET_TCP,
     HIL_NET_ICMP,
     HIL_NET_ARP,
+    HIL_NET_UDP, /* from or to port 53 only */
     HIL_NET_FRAGMENT, /* kept, or joined later */
     HIL_NET_SKIP_LINK,
     HIL_NET_SKIP_OTHER,
@@ -72,6 +78,7 @@ union hil_packet {
     struct hil_segment tcp;
     struct hil_icmp icmp;
     struct hil_arp arp;
+    struct hil_udp udp;
 };
 
 enum hil_net hil_net_decode(struct hil_fragments *frags, uint16_t link, int64_t t, struct hil_span frame,

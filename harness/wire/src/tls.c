@@ -255,13 +255,13 @@ static bool is_sealed(const struct hil_tls *t, const struct hil_tls_side *s, uin
     if (s->ccs) {
         return true;
     }
-    /* Began in mid-connection: an alert or ChangeCipherSpec in the clear has one length only. */
-    return t->mid && ((type == HIL_TYPE_ALERT && len != 2) || (type == HIL_TYPE_CCS && len != 1));
+    /* ChangeCipherSpec may have been missed: an alert or ChangeCipherSpec in the clear has one length only. */
+    return (t->mid || s->gap) && ((type == HIL_TYPE_ALERT && len != 2) || (type == HIL_TYPE_CCS && len != 1));
 }
 
 /* A handshake record that cannot be one: what it claims to hold is neither a known type nor a possible length. */
 static bool implausible(const struct hil_tls *t, const struct hil_tls_side *s, struct hil_span b) {
-    return t->mid && !s->in_message && s->hs_head_n == 0 &&
+    return (t->mid || s->gap) && !s->in_message && s->hs_head_n == 0 &&
            (b.n < 4 || !hil_handshake_known(b.p[0]) || hil_be24(b.p + 1) > HIL_MESSAGE_MAX);
 }
 
@@ -273,6 +273,10 @@ static void record(struct hil_decoder *d, struct hil_conn *c, int side, struct h
     bool sealed = is_sealed(t, s, type, s->len);
     if (!sealed && type == HIL_TYPE_HANDSHAKE && body.p != NULL && implausible(t, s, body)) {
         sealed = true;
+        if (t->version != 0x0304) { /* so its ChangeCipherSpec was missed */
+            s->ccs = true;
+            hil_tls_epoch(d, c, side);
+        }
     }
     uint8_t inner = type;
     int n = -1;
@@ -430,6 +434,26 @@ void hil_tls_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t m
         s->lost = true;
         s->head_n = 0;
     }
+}
+
+void hil_tls_end(struct hil_decoder *d, struct hil_conn *c, int side) {
+    struct hil_tls_side *s = &c->tls->side[side];
+    if (s->in_record && hil_ev_begin(d, HIL_EV_record, c, side)) {
+        uint8_t version[2] = {(uint8_t)(s->version >> 8), (uint8_t)s->version};
+        J_UINT(&d->out, "type", s->type);
+        J_HEX(&d->out, "version", version, 2);
+        J_UINT(&d->out, "len", s->len);
+        J_BOOL(&d->out, "encrypted", is_sealed(c->tls, s, s->type, s->len));
+        J_LIT(&d->out, ",\"incomplete\":true");
+        J_UINT(&d->out, "got", s->got);
+        hil_ev_end(d);
+    }
+    if (s->in_message) {
+        hil_tls_message_lost(d, c, side, s->hs_head[0], s->hs_len, "incomplete");
+    }
+    drop_buf(d, s);
+    drop_message(d, s);
+    s->in_record = false;
 }
 
 /* ---- SSLv2-compatible hello ---- */

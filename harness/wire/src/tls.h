@@ -60,6 +60,8 @@ struct hil_tls *hil_tls_new(struct hil_decoder *d, struct hil_conn *c);
 void hil_tls_free(struct hil_decoder *d, struct hil_conn *c);
 void hil_tls_data(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n);
 void hil_tls_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t missing);
+/* The stream is over: a record or message that never became whole is told. */
+void hil_tls_end(struct hil_decoder *d, struct hil_conn *c, int side);
 /* Whether the bytes begin like a record: 1, 0, or -1 when too few to say. */
 int hil_tls_looks(const uint8_t *p, size_t n);
 /* Whether they are an SSLv2-compatible hello: 1, 0, -1. */
