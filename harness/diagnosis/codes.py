@@ -148,6 +148,8 @@ def lookup(
             found += [_meaning("connack", value, row, score) for row in rows_of("connack", value)]
     if any(one.stack not in ("errno", "tls_alert") and one.score >= 60 for one in found):
         found = [one for one in found if one.score >= 50]
+    place = f"{low_api} {near}"
+    found = [msgspec.structs.replace(one, causes=_in_place(one.causes, place)) for one in found]
     return sorted(found, key=lambda one: -one.score)
 
 
@@ -159,6 +161,17 @@ def _alert_named(value: int, line: str) -> bool:
 
 def is_at(text: str) -> bool:
     return bool(re.search(r"(?:AT[-+]|[-+])S\.|^\s*ERROR: ?\d|Certificate Error:", text))
+
+
+_DURING_HANDSHAKE = re.compile(r"session_start|handshake|ssl_connect|parse_certificate|ssl_accept")
+_FORMATS = ("certificate.wrong_format", "client_key.wrong_format")
+
+
+def _in_place(causes: tuple[str, ...], place: str) -> tuple[str, ...]:
+    """What cannot be parsed during the handshake is the peer's certificate, not one the device was given."""
+    if not _DURING_HANDSHAKE.search(place) or not any(cause in _FORMATS for cause in causes):
+        return causes
+    return tuple(dict.fromkeys(["server_certificate.unsupported", *(c for c in causes if c not in _FORMATS)]))
 
 
 def _meaning(stack: str, value: int, row: Row, score: int, alert: int | None = None) -> CodeMeaning:

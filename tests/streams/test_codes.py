@@ -194,6 +194,21 @@ def test_sentences_that_settle_it(value: int, form: str, context: str, text: str
     assert names(value, form, context, text=text or f"{context}{value}")[0] == (stack, name)
 
 
+@pytest.mark.parametrize(
+    ("value", "form", "api", "first"),
+    [
+        (0x189, "hex", "nx_secure_tls_session_start", "server_certificate.unsupported"),
+        (0x189, "hex", "nx_secure_x509_certificate_initialize", "certificate.wrong_format"),
+        (-0x2180, "neg_hex", "mbedtls_ssl_handshake", "server_certificate.unsupported"),
+        (-0x2180, "neg_hex", "mbedtls_x509_crt_parse", "certificate.wrong_format"),
+        (-140, "neg_dec", "wolfSSL_connect", "server_certificate.unsupported"),
+        (-140, "neg_dec", "wolfSSL_CTX_load_verify_buffer", "certificate.wrong_format"),
+    ],
+)
+def test_what_does_not_parse_depends_on_when(value: int, form: str, api: str, first: str) -> None:
+    assert codes.lookup(value, form, f"{api}: ", api=api)[0].causes[0] == first
+
+
 def test_bytes_read_are_no_mbedtls_code() -> None:
     assert names(66, "dec", "mbedtls_ssl_read returned ", "mbedtls", api="mbedtls_ssl_read") == []
     assert names(0x42, "hex", "mbedtls_ssl_read returned ", "mbedtls", api="mbedtls_ssl_read") == []

@@ -290,7 +290,7 @@ static void test_windows(void) {
 }
 
 static void test_flood(void) {
-    size_t n = 3u << 20;
+    size_t n = 1u << 20;
     char *data = malloc(n);
     if (!data)
         abort();
