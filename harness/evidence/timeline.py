@@ -112,6 +112,10 @@ _DESCRIBE: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 _BENCH_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)Z? ?:? ?(.*)$")
 
+_SHIM_LINE = re.compile(r"@H1 \d+ \d+ (.*) \*[0-9a-f]{4}$")  # docs/shim-protocol.md
+_CHATTER = re.compile(r"(tick|ready|ok cmd=(SET|PUT)|put name=|info )")
+_ALARMING = re.compile(r"\b(fault|state=failed|state=reset|result=failed|[Ee]rror|ERROR|denied|Denied)\b")
+
 
 def _stamp(text: str) -> int:
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -126,9 +130,11 @@ def log_rows(text: str, stream: Stream) -> Iterable[Row]:
         said = line
         if match:
             last, said = _stamp(match[1]), match[2].removeprefix(": ")
-        if said.strip() and " tick " not in said:
-            alarming = "fault" in said or "rror" in said
-            yield Row(last, stream, "", f"line {number}", clip(said), alarming)
+        shim = _SHIM_LINE.search(said)
+        if shim:
+            said = said[: shim.start()] + shim[1]
+        if said.strip() and not (shim and _CHATTER.match(shim[1])):
+            yield Row(last, stream, "", f"line {number}", clip(said), bool(_ALARMING.search(said)))
 
 
 def wire_rows(events: Iterable[Mapping[str, Any]]) -> Iterable[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.model import RunSummary, Verdict
 
-ORDER = ("fail", "lab", "flaky", "warn", "known", "fixed", "skip", "pass")
+ORDER = ("fail", "lab", "flaky", "warn", "known", "fixed", "pass", "skip")
 MARK = {"fail": "❌", "lab": "🔧", "flaky": "🎲", "warn": "⚠️", "known": "📌", "fixed": "✨", "skip": "⏭", "pass": "✅"}
 
 
