@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from harness import provision, store
+from harness.device.base import Locates
 from harness.device.boards import emulated, open_board
 from harness.device.console import console
 from harness.device.shim import (
@@ -175,6 +176,8 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
             end = DeviceEnd("gone", detail=str(error))
         except DeviceTrouble as error:
             end = _trouble(error, item)
+            if end.kind == "hang" and isinstance(board, Locates) and (place := board.hang_place()):
+                end = replace(end, detail=f"{end.detail}; the program is at {place}")
         bench.step("collect")
         shim.poll()
         said = [Said(event.name, event.fields, event.line) for event in shim.events]

@@ -33,3 +33,11 @@ class Board(Protocol):
 
     def collect_capture(self, out: Path) -> None:
         """Writes what the board recorded itself as pcapng, in host time. Nothing to do with a capture interface."""
+
+
+@runtime_checkable
+class Locates(Protocol):
+    """A board that can be looked at from outside while it hangs (the emulator's monitor, a debug probe)."""
+
+    def hang_place(self) -> str:
+        """Where the program is now, with function and line where known; "" when it cannot be told."""

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.device import backtrace
 from harness.device.qmp import Qmp, QmpError, QmpEvent
 from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
 from harness.errors import LabError, UsageError
@@ -32,6 +33,7 @@ RTC_BASE = "2000-01-01T00:00:00"
 NETDEV = "n0"
 BROKER_ADDRESS = "10.0.2.2"  # the host's loopback, seen from QEMU's user network
 MAX_WORDS = 4000  # characters of last words
+STACK_WORDS = 256  # looked at for a backtrace
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class QemuBoard:
         if fact is None:
             return ""
         where = f" at {self.where(fact.pc)}" if fact.pc is not None else ""
-        return f"{fact.kind} ({fact.code}){where}: {fact.detail}"[:MAX_WORDS]
+        return f"{fact.kind} ({fact.code}){where}: {' '.join(fact.detail.split())}"[:MAX_WORDS]
 
     def collect_capture(self, out: Path) -> None:
         comment = f"QEMU {self._qemu.machine}, device {self._device_address}, host clock"
@@ -197,24 +199,22 @@ class QemuBoard:
             return ""
 
     def hang_place(self) -> str:
-        """Where the program is now and who called it, for a board that went silent; "" when it cannot be known."""
-        places = [self.where(value) for value in (_register(self.registers(), name) for name in ("R15", "R14"))
-                  if value is not None]  # fmt: skip
-        return ", called from ".join(places)
-
-    def where(self, address: int | None) -> str:
-        """`0x100001e6 main at client.c:21` from the image's debug information; the bare address without it."""
-        if address is None:
+        """Where the program is now and, as far as its stack tells, who called: for a board that went silent. "" when
+        it cannot be known."""
+        registers = self.registers()
+        pc, sp = _register(registers, "R15"), _register(registers, "R13")
+        if pc is None or self._qmp is None:
             return ""
-        text = f"0x{address:08x}"
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            answer = subprocess.run(
-                ["arm-none-eabi-addr2line", "-f", "-s", "-e", str(self._image), hex(address & ~1)],
-                capture_output=True, text=True, timeout=5, check=True,
-            ).stdout.split("\n")  # fmt: skip
-            if len(answer) >= 2 and answer[0] != "??":
-                text += f" {answer[0]} at {answer[1]}"[:200]
-        return text
+        found = [pc]
+        with contextlib.suppress(QmpError, OSError, ValueError):
+            dump = self._qmp.human(f"x /{STACK_WORDS}wx 0x{sp or 0:08x}")
+            words = [int(word, 16) for row in dump.splitlines() for word in row.partition(":")[2].split()]
+            found = backtrace.frames(backtrace.Code(self._image), pc, _register(registers, "R14") or 0, words)
+        return ", from ".join(backtrace.places(self._image, found))
+
+    def where(self, address: int) -> str:
+        """`0x100001e6 main at client.c:21` from the image's debug information; the bare address without it."""
+        return backtrace.places(self._image, [address])[0]
 
     def events(self) -> list[QmpEvent]:
         """What happened to the machine so far: RESET, WATCHDOG, RESUME, SHUTDOWN, in order."""

@@ -194,7 +194,10 @@ def test_a_hang_can_be_located(bench: Bench, pki: Path) -> None:
             bench.shim.wait_event(("done",), 20.0, silence=2.5)
     assert bench.board.alive()
     assert "R15=" in bench.board.registers()
-    assert " at " in bench.board.hang_place()
+    place = bench.board.hang_place()
+    assert "hil_board_idle at board.c" in place
+    assert "hil_link_open at link.c" in place
+    assert "hil_client_main at client.c" in place
 
 
 def test_a_flood_on_the_console_loses_no_event(bench: Bench, pki: Path, tmp_path: Path) -> None:
