@@ -438,8 +438,9 @@ int hil_opener_open(struct hil_opener *o, uint8_t *type, uint16_t version, const
             o->seq += k + 1;
         }
     }
-    if (o->version <= 0x0301 && o->block_len > 0 && len >= o->block_len) {
-        memcpy(o->iv, body + len - o->block_len, o->block_len); /* TLS 1.0: the IV of the next record */
+    size_t sealed = len - (o->etm && len >= o->mac_len ? o->mac_len : 0U);
+    if (o->version <= 0x0301 && o->block_len > 0 && sealed >= o->block_len) {
+        memcpy(o->iv, body + sealed - o->block_len, o->block_len); /* TLS 1.0: the IV of the next record */
     }
     return n >= 0 && o->version == TLS13 ? inner(out, n, type) : n;
 }
