@@ -134,6 +134,18 @@ def test_of_a_huge_log_the_ends_are_read(tmp_path: Path) -> None:
     assert found.skipped > 1 << 30
 
 
+def test_a_device_that_never_ends_is_cut() -> None:
+    program = [paths.BIN / "hil-uart", "--max", "2", "/dev/zero"]
+    done = subprocess.run(program, capture_output=True, timeout=30, check=True)
+    assert json.loads(done.stdout.splitlines()[-1])["bytes"] == 2 << 20
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--max", "x", "-"], ["--max", "0", "-"], ["-x"]])
+def test_usage(arguments: list[str]) -> None:
+    done = subprocess.run([paths.BIN / "hil-uart", *arguments], capture_output=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
 def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         uart.read(tmp_path)

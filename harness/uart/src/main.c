@@ -21,7 +21,8 @@ static int fail(const char *name, const char *why) {
 static int usage(int status) {
     fprintf(stderr, "usage: hil-uart [--max MB] FILE|-\n"
                     "Prints what matters in a UART log as JSON lines, e.g.: hil-uart uart.log\n"
-                    "--max: of a larger file look only at the first and the last half of so many MB\n");
+                    "--max: of a larger file look only at the first and the last half of so many MB; of a "
+                    "pipe at the first\n");
     return status;
 }
 
@@ -45,7 +46,7 @@ int main(int argc, char **argv) {
     if (strcmp(name, "-") != 0 && (fd = open(name, O_RDONLY | O_CLOEXEC)) < 0)
         return fail(name, strerror(errno));
     struct stat st;
-    uint64_t skip_from = UINT64_MAX, skip_to = 0;
+    uint64_t skip_from = UINT64_MAX, skip_to = 0, stop = max;
     if (fstat(fd, &st) == 0) {
         if (S_ISDIR(st.st_mode))
             return fail(name, "is a directory");
@@ -53,6 +54,8 @@ int main(int argc, char **argv) {
             skip_from = max / 2;
             skip_to = (uint64_t)st.st_size - max / 2;
         }
+        if (S_ISREG(st.st_mode))
+            stop = UINT64_MAX;
     }
 
     static struct hil_uart u;
@@ -71,6 +74,8 @@ int main(int argc, char **argv) {
             else
                 hil_uart_feed(&u, buf, (size_t)n);
             at += (uint64_t)n;
+            if (at >= stop) /* a pipe or a device that never ends */
+                break;
         } else if (n == 0) {
             break;
         } else if (errno != EINTR) {
