@@ -67,6 +67,7 @@ static void advance(struct hil_reader *r, size_t n) {
 static bool discard(struct hil_reader *r, uint64_t n) {
     while (n > 0) {
         if (r->end == r->pos && !ensure(r, 1)) {
+            r->source_failed = true; /* it ends inside what it announced */
             return false;
         }
         size_t have = r->end - r->pos;
