@@ -79,6 +79,7 @@ class Collected:
     said: tuple[Said, ...]
     settings: dict[str, str]
     refused: str = ""
+    foreign_lines: int = 0
 
 
 def run_item(bench: Bench, item: PlanItem) -> Verdict:
@@ -146,6 +147,7 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
     capture_file = workdir / "capture.pcapng"
     keylog = workdir / "secrets" / "keys.log"
     said: list[Said] = []
+    foreign = 0
     with ExitStack() as stack:
         bench.step("lease")
         stack.enter_context(lease(bench.target.id, f"hil run {item.node}", exclusive=not emulated(bench.target)))
@@ -169,6 +171,8 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
             shim.wait_ready(bench.target.limits.boot_ms / 1000)
             bench.step("settings")
             _configure(shim, settings, provision.slots(item, profile, bench.pki))
+            if item.scenario.broker == "down":
+                running.stop()
             bench.step("stimulate")
             end = _play(shim, item, settings)
         except CommandRefused as error:
@@ -181,6 +185,7 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
         bench.step("collect")
         shim.poll()
         said = [Said(event.name, event.fields, event.line) for event in shim.events]
+        foreign = max(0, tty.count - len(shim.events))
         if end.kind != "done" and live is not None:
             live.stop()  # before the broker's own end blurs what the device did
         if end.kind == "done":
@@ -193,7 +198,7 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
         with_secrets(capture_file, keylog, keylog.parent / "capture-with-secrets.pcapng")
     return Collected(
         evidence=_there(workdir), port=running.port, listener=running.listener, end=end, said=tuple(said),
-        settings=settings, refused=refused,
+        settings=settings, refused=refused, foreign_lines=foreign,
     )  # fmt: skip
 
 
@@ -254,6 +259,7 @@ def _interpret(bench: Bench, item: PlanItem, collected: Collected) -> Seen:
     return Seen(
         item=item, target=bench.target, events=events, shim=collected.said, end=collected.end,
         diagnosis=with_trouble(diagnosis, collected.end), fit=fit, settings=collected.settings,
+        foreign_lines=collected.foreign_lines,
     )  # fmt: skip
 
 

@@ -107,6 +107,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fits: Branch = Branch()
     unfit: Branch = Branch(outcome="reject")
     checks: tuple[str, ...] = ()
+    broker: Literal["up", "down"] = "up"  # down: it ends before the device runs, so that its port is closed
     seconds: int = 30  # bound of the run on the device, from RUN to `done`
 
 

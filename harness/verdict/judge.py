@@ -88,6 +88,7 @@ def judge(seen: Seen) -> Ruling:
     if vacuous and ruling.verdict == "pass":
         return Ruling(verdict="skip", why=f"skip (vacuous): {vacuous}", notes=ruling.notes)
     _causes(seen, branch, ruling)
+    _flood(seen, ruling)
     if not ruling.why:
         ruling.why = _good(seen, branch)
     return ruling
@@ -222,6 +223,17 @@ def _causes(seen: Seen, branch: Branch, ruling: Ruling) -> None:
             ruling.miss("should", f"the diagnosis names {said} where it must name {' or '.join(wanted)}")
     if ruling.verdict != "pass" or branch.outcome == "reject":
         ruling.causes += [c for c in (told or seen.diagnosis.findings) if c.id not in {x.id for x in ruling.causes}]
+
+
+FLOOD = 1000
+"""Foreign UART lines of one run beyond which logging itself is a defect: at 115200 baud they take 5 s and more."""
+
+
+def _flood(seen: Seen, ruling: Ruling) -> None:
+    if seen.foreign_lines > FLOOD:
+        text = f"the device floods its UART: {seen.foreign_lines} lines that are no events"
+        ruling.miss("should", text)
+        ruling.causes.append(Cause(id="device.uart_flood", side="device", confidence="certain", explain=text))
 
 
 def _good(seen: Seen, branch: Branch) -> str:

@@ -6,15 +6,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Alert
+from harness.model import Alert, Cause
 from harness.scenario import Branch
-from harness.verdict.seen import CLOSE_NOTIFY, NS, Event, Seen
+from harness.verdict.seen import CLOSE_NOTIFY, NS, Event, Seen, frame
 
 if TYPE_CHECKING:
     from harness.verdict.judge import Ruling
 
 T_CLOSE = 5.0
 """Seconds from the last thing the broker said (or closed) to the device's close."""
+
+ACCEPTED = {
+    "server_certificate.untrusted": "server_certificate.accepted_untrusted",
+    "server_certificate.bad_signature": "server_certificate.accepted_untrusted",
+    "server_certificate.expired": "server_certificate.accepted_expired",
+    "server_certificate.not_yet_valid": "server_certificate.accepted_expired",
+    "server_certificate.name_mismatch": "server_certificate.accepted_wrong_name",
+    "device.clock_unset": "server_certificate.accepted_expired",
+}
+"""What it is called when a device connects although this is wrong with the certificate."""
 
 
 def judge_reject(seen: Seen, branch: Branch, ruling: Ruling, cap: str) -> None:
@@ -39,8 +49,13 @@ def _connected(seen: Seen, branch: Branch, ruling: Ruling, cap: str) -> None:
         first = seen.fit.first.title if seen.fit and seen.fit.first else "the profile"
         ruling.why = f"the broker accepted a ClientHello that does not fit its profile ({first})"
         return
-    findings = seen.diagnosis.findings
-    ruling.causes = list(findings)
+    findings = list(seen.diagnosis.findings)
+    for wanted in dict.fromkeys(ACCEPTED[c] for c in branch.cause if c in ACCEPTED):
+        if not any(c.id == wanted for c in findings):
+            text = "the device connected to a broker whose certificate it must refuse"
+            findings.append(Cause(id=wanted, side="device", confidence="certain", explain=text,
+                                  evidence=(frame(seen.accepted()[0]) + ": CONNACK",)))  # fmt: skip
+    ruling.causes = findings
     text = findings[0].explain or findings[0].id if findings else "it got a CONNACK"
     ruling.miss("must", f"the device connected where it must refuse: {text}", cap)
 

@@ -46,6 +46,7 @@ class Seen:
     diagnosis: Diagnosis
     fit: Fit | None = None
     settings: Mapping[str, str] = field(default_factory=dict)  # every SET key the device was given
+    foreign_lines: int = 0  # UART lines that are not the shim's
     broker_alerts: Sequence[int] = ()  # numbers the broker's log says it received from the device
 
     # -- wire --

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from harness.verdict.checks import Finding, Result, Vacuous, check
-from harness.verdict.seen import Seen, frame
+from harness.verdict.seen import NS, Seen, frame
 
 PSS_RSAE = frozenset((0x0804, 0x0805, 0x0806))
 
@@ -78,3 +79,22 @@ def clock_recovers(seen: Seen) -> Iterable[Result]:
                       "server_certificate.accepted_expired")  # fmt: skip
     if not accepted or ends[-1].fields.get("result") != "ok":
         yield Finding("must", "does not connect after its clock was set", "device.clock_unset")
+
+
+LEAST_GAP, STORM, GROWTH = 1.0, 0.5, 1.2
+
+
+@check("AWS Device Advisor: MQTT_Connect_Exponential_Backoff_Retries")
+def backs_off(seen: Seen) -> Iterable[Result]:
+    """Attempts come at growing distances, never closer than 1 s."""
+    opened = [e["t"] for e in seen.of("open")]
+    if len(opened) < 3:
+        yield Vacuous(f"{len(opened)} attempts: nothing to measure")
+        return
+    gaps = [(after - before) / NS for before, after in pairwise(opened)]
+    shown = ", ".join(f"{gap:.2f}" for gap in gaps[:8])
+    if min(gaps) < LEAST_GAP:
+        cause = "device.retry_storm" if min(gaps) < STORM else ""
+        yield Finding("advice", f"attempts {shown} s apart; never closer than {LEAST_GAP:.0f} s", cause)
+    elif any(after < before * GROWTH for before, after in pairwise(gaps)):
+        yield Finding("advice", f"attempts {shown} s apart do not grow")
