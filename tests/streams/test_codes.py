@@ -134,6 +134,7 @@ def test_the_family_is_found(value: int, form: str, context: str, hint: str, sta
         (-12, "neg_dec", "temp: ", "lwip"), (7, "dec", "free: ", "netx"), (5, "dec", "returned ", "mosquitto"),
         (66, "dec", "ssl->f_send() returned ", "mbedtls"), (1, "dec", "exit status ", "netx"),
         (40, "dec", "humidity ", "netx"),
+        (0, "hex", "getSn_SR(0) returned ", "wiznet"), (0, "dec", "socket_connect: ", "wiznet"),
         (0x20001234, "hex", "error at ", "netx"), (2024, "dec", "year ", ""), (-40, "neg_dec", "rssi=", "netx"),
     ],
 )  # fmt: skip

@@ -150,6 +150,7 @@ enum {
     HIL_W_CONNACK = 2048,
     HIL_W_REG = 4096,    /* a CPU register, when a hexadecimal number follows */
     HIL_W_OFKIND = 8192, /* "fault": counts after hard, bus, usage, … */
+    HIL_W_CALL = 32768,  /* a panic when it is called: abort() */
     HIL_W_AT = 16384,    /* an AT module\'s command or answer: AT+S.…, -S.… */
 };
 unsigned hil_uart_word(const uint8_t *p, size_t n);

@@ -302,6 +302,8 @@ static unsigned in_context(const struct state *s, size_t at, size_t end, unsigne
                 return flags | HIL_W_FAULT;
         }
     }
+    if ((flags & HIL_W_CALL) && end < s->n && s->p[end] == '(')
+        return flags | HIL_W_PANIC;
     if (flags & HIL_W_REG) {
         size_t k = end;
         while (k < s->n && k - end < 6 &&

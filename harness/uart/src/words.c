@@ -9,7 +9,7 @@ static const struct {
     unsigned flags;
 } words[] = {
     /* sorted */
-    {"abort", HIL_W_PANIC},
+    {"abort", HIL_W_CALL | HIL_W_ERR},
     {"aborted", HIL_W_ERR},
     {"alert", HIL_W_ALERT | HIL_W_ERR | HIL_W_NUM},
     {"assert", HIL_W_ASSERT},
@@ -24,6 +24,7 @@ static const struct {
     {"booting", HIL_W_BOOT},
     {"brownout", HIL_W_BOOT},
     {"busfault", HIL_W_FAULT},
+    {"cannot", HIL_W_ERR},
     {"cfsr", HIL_W_FAULT},
     {"ciphersuite", HIL_W_MILE},
     {"closed", HIL_W_ERR},
@@ -33,6 +34,7 @@ static const struct {
     {"coremqtt", HIL_W_BANNER},
     {"corrupt", HIL_W_ERR},
     {"corrupted", HIL_W_ERR},
+    {"couldn", HIL_W_ERR},
     {"denied", HIL_W_ERR},
     {"disconnect", HIL_W_ERR},
     {"disconnected", HIL_W_ERR},
@@ -75,6 +77,7 @@ static const struct {
     {"mosquitto", HIL_W_BANNER},
     {"netx", HIL_W_BANNER},
     {"netxduo", HIL_W_BANNER},
+    {"not", HIL_W_ERR},
     {"num", HIL_W_NUM},
     {"openssl", HIL_W_BANNER},
     {"overflow", HIL_W_ERR},

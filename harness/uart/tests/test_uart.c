@@ -79,6 +79,8 @@ static const char *shim(const char *body) {
 static void test_words_sorted(void) {
     /* The table is searched by bisection: a word at each end and in the middle must be found. */
     check("abort", hil_uart_word((const uint8_t *)"abort", 5) & HIL_W_PANIC);
+    check("not", hil_uart_word((const uint8_t *)"not", 3) & HIL_W_ERR);
+    check("couldn", hil_uart_word((const uint8_t *)"couldn", 6) & HIL_W_ERR);
     check("zephyr", hil_uart_word((const uint8_t *)"Zephyr", 6) & HIL_W_BANNER);
     static const char *const all[] = {
         "alert",     "assert",       "bad",        "boot",      "busfault", "code",     "connack",
@@ -229,6 +231,9 @@ static void test_texts(void) {
     gives(">>UART TX buffer: AT+S.TLSCERT=Auth,40", "\"class\":\"at\"");
     gives("-S.Time:09.05.38", "\"class\":\"at\"");
     gives_no("AT the end", "text");
+    gives("abort() was called at PC 0x400d1234", "\"class\":\"panic\"");
+    gives("Software caused connection abort", "\"class\":\"error\"");
+    gives("(CN) does not match with", "\"class\":\"error\"");
     gives("malloc failed", "\"class\":\"memory\"");
     gives("Out of memory", "\"class\":\"memory\"");
     gives_no("heap 12345 free", "text");
