@@ -40,8 +40,8 @@ static inline void fixture_free(struct hil_decoder *d) {
 }
 
 /* Segments of one made connection: side 0 is the client. */
-static inline struct hil_segment fixture_segment(int side, uint32_t seq, uint8_t flags, const uint8_t *p, uint32_t n,
-                                                 uint16_t port) {
+static inline struct hil_segment fixture_segment(int side, uint32_t seq, uint8_t flags, const uint8_t *p,
+                                                 uint32_t n, uint16_t port) {
     struct hil_segment s;
     memset(&s, 0, sizeof s);
     s.src.b[15] = (uint8_t)(side + 1);

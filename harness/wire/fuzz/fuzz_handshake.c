@@ -1,5 +1,5 @@
-/* Handshake messages: type, a byte for the version and the way it is read, body. The parsers by themselves, then the
- * message in a connection, where it meets the events. */
+/* Handshake messages: type, a byte for the version and the way it is read, body. The parsers by themselves,
+ * then the message in a connection, where it meets the events. */
 #include "fixture.h"
 #include "flow.h"
 #include "tls.h"

@@ -1,5 +1,5 @@
-/* MQTT of both directions: pieces with two bytes of length whose top bit is the side; the first byte of the input says
- * whether the beginning was captured. Also properties and passwords by themselves. */
+/* MQTT of both directions: pieces with two bytes of length whose top bit is the side; the first byte of the
+ * input says whether the beginning was captured. Also properties and passwords by themselves. */
 #include "fixture.h"
 #include "jwt.h"
 #include "mqtt.h"
@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
         return 0;
     }
     if (n > 2) {
-        hil_mqtt_parse(p[1], (struct hil_span){p + 2, n - 2}, (uint32_t)(n - 2), p[0] % 6, p[0] < 128, &packet);
+        hil_mqtt_parse(p[1], (struct hil_span){p + 2, n - 2}, (uint32_t)(n - 2), p[0] % 6, p[0] < 128,
+                       &packet);
     }
     hil_jwt_parse((struct hil_span){p, n}, &jwt);
     fixture_init(&d);

@@ -1,5 +1,6 @@
-/* TCP: the input is a list of segments. Each has 8 bytes of head: flags and side, a sequence number near what is
- * expected (or far), an acknowledgement, a length, and a port. Offsets count from the connection's start. */
+/* TCP: the input is a list of segments. Each has 8 bytes of head: flags and side, a sequence number near what
+ * is expected (or far), an acknowledgement, a length, and a port. Offsets count from the connection's start.
+ */
 #include "fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {

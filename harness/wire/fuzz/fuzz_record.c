@@ -1,5 +1,6 @@
-/* TLS records of both directions with a key log at hand: first byte: bit 7 side of the first piece, others how the
- * bytes are cut into segments; every piece begins with two bytes of length whose top bit is the side. */
+/* TLS records of both directions with a key log at hand: first byte: bit 7 side of the first piece, others
+ * how the bytes are cut into segments; every piece begins with two bytes of length whose top bit is the side.
+ */
 #include "fixture.h"
 
 /* Random of the ClientHello in the corpus, so that its keys are found. */

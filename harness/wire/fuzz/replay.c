@@ -29,7 +29,8 @@ int main(int argc, char **argv) {
         const struct dirent *e;
         while (dir != NULL && (e = readdir(dir)) != NULL) {
             char path[4096];
-            if (e->d_name[0] == '.' || snprintf(path, sizeof path, "%s/%s", argv[i], e->d_name) >= (int)sizeof path) {
+            if (e->d_name[0] == '.' ||
+                snprintf(path, sizeof path, "%s/%s", argv[i], e->d_name) >= (int)sizeof path) {
                 continue;
             }
             if (one(path) != 0) {

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define CHUNK 64U
-#define BUCKETS 16384U
-#define SECOND 1000000000LL
-#define LINGER (5 * SECOND)   /* after FIN or RST, for what still arrives */
-#define IDLE (7200 * SECOND)  /* longer than common MQTT keep-alives */
-#define PATIENCE 8            /* packets to wait for bytes the peer acknowledged but the capture did not show */
+#define CHUNK      64U
+#define BUCKETS    16384U
+#define SECOND     1000000000LL
+#define LINGER     (5 * SECOND)    /* after FIN or RST, for what still arrives */
+#define IDLE       (7200 * SECOND) /* longer than common MQTT keep-alives */
+#define PATIENCE   8 /* packets to wait for bytes the peer acknowledged but the capture did not show */
 #define PATIENCE_T (SECOND / 2)
 
 bool hil_table_init(struct hil_table *t) {
@@ -57,8 +57,8 @@ static struct hil_conn *at(const struct hil_table *t, uint32_t i) {
     return &t->chunk[i / CHUNK][i % CHUNK];
 }
 
-static uint32_t hash(const struct hil_table *t, const struct hil_addr *a, uint16_t ap, const struct hil_addr *b,
-                     uint16_t bp) {
+static uint32_t hash(const struct hil_table *t, const struct hil_addr *a, uint16_t ap,
+                     const struct hil_addr *b, uint16_t bp) {
     uint64_t x[4];
     memcpy(x, a->b, 16);
     memcpy(x + 2, b->b, 16);
@@ -81,11 +81,13 @@ static uint32_t lookup(const struct hil_table *t, uint32_t bucket, const struct 
                        const struct hil_addr *dst, uint16_t dport, int *side) {
     for (uint32_t i = t->bucket[bucket]; i != 0; i = at(t, i)->hash_next) {
         const struct hil_conn *c = at(t, i);
-        if (c->port[0] == sport && c->port[1] == dport && same_addr(&c->addr[0], src) && same_addr(&c->addr[1], dst)) {
+        if (c->port[0] == sport && c->port[1] == dport && same_addr(&c->addr[0], src) &&
+            same_addr(&c->addr[1], dst)) {
             *side = 0;
             return i;
         }
-        if (c->port[1] == sport && c->port[0] == dport && same_addr(&c->addr[1], src) && same_addr(&c->addr[0], dst)) {
+        if (c->port[1] == sport && c->port[0] == dport && same_addr(&c->addr[1], src) &&
+            same_addr(&c->addr[0], dst)) {
             *side = 1;
             return i;
         }
@@ -200,7 +202,8 @@ static void say_close(struct hil_decoder *d, struct hil_conn *c, const char *how
     hil_ev_end(d);
 }
 
-/* Says `close` and gives all buffers back; the entry stays, so that stragglers do not open a new connection. */
+/* Says `close` and gives all buffers back; the entry stays, so that stragglers do not open a new connection.
+ */
 static void finalize(struct hil_decoder *d, struct hil_conn *c, const char *how) {
     if (c->dead) {
         return;
@@ -321,7 +324,8 @@ static bool server_port(const struct hil_decoder *d, uint16_t port) {
     return port == 8883 || port == 1883 || port == 443 || port == 8884 || port == 8886;
 }
 
-/* Without a SYN: who speaks as a client, else where a server would listen, else the higher port is the client's. */
+/* Without a SYN: who speaks as a client, else where a server would listen, else the higher port is the
+ * client's. */
 static int guess_client(const struct hil_decoder *d, const struct hil_segment *s) {
     int role = hil_flow_role((struct hil_span){s->data, s->len});
     if (role != 0) {
@@ -432,7 +436,8 @@ static void deliver_early(struct hil_decoder *d, struct hil_conn *c, int side) {
 }
 
 /* Keeps a segment that came early; the first copy of a byte wins. */
-static void keep_early(struct hil_decoder *d, struct hil_conn *c, int side, uint32_t seq, const struct hil_segment *g) {
+static void keep_early(struct hil_decoder *d, struct hil_conn *c, int side, uint32_t seq,
+                       const struct hil_segment *g) {
     struct hil_side *s = &c->side[side];
     struct hil_early **link = &s->early;
     while (*link != NULL && (int32_t)((*link)->seq - seq) <= 0) {
@@ -462,7 +467,8 @@ static void keep_early(struct hil_decoder *d, struct hil_conn *c, int side, uint
     }
 }
 
-static void payload(struct hil_decoder *d, struct hil_conn *c, int side, uint32_t seq, const struct hil_segment *g) {
+static void payload(struct hil_decoder *d, struct hil_conn *c, int side, uint32_t seq,
+                    const struct hil_segment *g) {
     struct hil_side *s = &c->side[side];
     uint32_t ahead = seq - s->next;
     if (ahead == 0 && s->early == NULL) {
@@ -484,7 +490,8 @@ static void payload(struct hil_decoder *d, struct hil_conn *c, int side, uint32_
     deliver_early(d, c, side);
 }
 
-/* The peer has acknowledged bytes we have not: after some patience (captures reorder a little) they are a gap. */
+/* The peer has acknowledged bytes we have not: after some patience (captures reorder a little) they are a
+ * gap. */
 static void acknowledged(struct hil_decoder *d, struct hil_conn *c, int side, uint32_t ack) {
     struct hil_side *me = &c->side[side];
     struct hil_side *s = &c->side[side ^ 1];
@@ -518,8 +525,8 @@ static void acknowledged(struct hil_decoder *d, struct hil_conn *c, int side, ui
 
 /* ---- one segment ---- */
 
-static void say_flags(struct hil_decoder *d, struct hil_conn *c, int side, const struct hil_segment *g, enum hil_ev ev,
-                      bool again) {
+static void say_flags(struct hil_decoder *d, struct hil_conn *c, int side, const struct hil_segment *g,
+                      enum hil_ev ev, bool again) {
     const struct hil_side *s = &c->side[side];
     const struct hil_side *peer = &c->side[side ^ 1];
     if (!hil_ev_begin(d, ev, c, side)) {
@@ -563,7 +570,8 @@ static bool is_reuse(const struct hil_conn *c, int side, const struct hil_segmen
     return !(s->syn && s->isn == g->seq) && (s->syn || s->packets > 0 || c->side[side ^ 1].packets > 0);
 }
 
-static void end_flags(struct hil_decoder *d, struct hil_conn *c, uint32_t i, int side, const struct hil_segment *g) {
+static void end_flags(struct hil_decoder *d, struct hil_conn *c, uint32_t i, int side,
+                      const struct hil_segment *g) {
     struct hil_side *s = &c->side[side];
     if ((g->flags & HIL_FIN) != 0) {
         bool again = s->fin;

@@ -1,15 +1,16 @@
 /* TCP connections: a table with a cap and an age, and one direction of reassembly a side.
  *
- * In-order payload is handed on where it lies, without a copy. What comes early is kept (bounded) until the hole is
- * filled, or until the receiver's acknowledgements show that the hole was only missed by the capture; then the hole is
- * reported as a gap. Least recently used connections leave when the table or the memory budget is full. */
+ * In-order payload is handed on where it lies, without a copy. What comes early is kept (bounded) until the
+ * hole is filled, or until the receiver's acknowledgements show that the hole was only missed by the capture;
+ * then the hole is reported as a gap. Least recently used connections leave when the table or the memory
+ * budget is full. */
 #ifndef HIL_WIRE_CONN_H
 #define HIL_WIRE_CONN_H
 
 #include "net.h"
 
-#define HIL_CONNS_MAX 16384U        /* connections remembered, finished ones included */
-#define HIL_MEMORY_MAX (12U << 20)  /* bytes of reassembly and protocol state, all connections together */
+#define HIL_CONNS_MAX       16384U      /* connections remembered, finished ones included */
+#define HIL_MEMORY_MAX      (12U << 20) /* bytes of reassembly and protocol state, all connections together */
 #define HIL_EARLY_BYTES_MAX (256U * 1024U) /* kept ahead of a hole, one side */
 #define HIL_EARLY_COUNT_MAX 512U
 
@@ -46,12 +47,12 @@ struct hil_conn {
     uint32_t bucket;
     struct hil_addr addr[2]; /* addr[i]:port[i] is the sender of side i */
     uint16_t port[2];
-    uint32_t id;     /* `conn` of the events */
-    uint8_t client;  /* side that is the client */
-    bool v_open;     /* `open` was said */
-    bool syn_seen;   /* a SYN or SYN+ACK told who is who */
-    bool closing;    /* FIN from both, or RST: waits for stragglers */
-    bool dead;       /* `close` was said */
+    uint32_t id;      /* `conn` of the events */
+    uint8_t client;   /* side that is the client */
+    bool v_open;      /* `open` was said */
+    bool syn_seen;    /* a SYN or SYN+ACK told who is who */
+    bool closing;     /* FIN from both, or RST: waits for stragglers */
+    bool dead;        /* `close` was said */
     int8_t first_end; /* side that ended it first, -1: none */
     bool first_rst;
     int64_t t_first, t_last, t_closing;

@@ -5,9 +5,9 @@
 #include <openssl/params.h>
 #include <stdlib.h>
 
-#define SECRET_MAX 48U
+#define SECRET_MAX    48U
 #define KEY_BLOCK_MAX 256U
-#define TLS13 0x0304
+#define TLS13         0x0304
 
 static const struct {
     enum hil_cipher cipher;
@@ -116,8 +116,8 @@ void hil_opener_free(struct hil_opener *o) {
 /* ---- keys ---- */
 
 /* P_hash of RFC 5246 section 5, combined into out with XOR, so that TLS 1.0's two halves can share it. */
-static bool p_hash(struct hil_crypto *k, enum hil_hash h, const uint8_t *secret, size_t secret_n, struct hil_span seed,
-                   uint8_t *out, size_t n) {
+static bool p_hash(struct hil_crypto *k, enum hil_hash h, const uint8_t *secret, size_t secret_n,
+                   struct hil_span seed, uint8_t *out, size_t n) {
     EVP_MAC_CTX *m = hmac_new(k, h, secret, secret_n);
     size_t len = hil_hash_len(h);
     uint8_t a[48];
@@ -135,8 +135,9 @@ static bool p_hash(struct hil_crypto *k, enum hil_hash h, const uint8_t *secret,
     return ok;
 }
 
-static bool key_block(struct hil_crypto *k, const struct hil_suite *s, uint16_t version, const uint8_t master[48],
-                      const uint8_t cr[32], const uint8_t sr[32], uint8_t *out, size_t n) {
+static bool key_block(struct hil_crypto *k, const struct hil_suite *s, uint16_t version,
+                      const uint8_t master[48], const uint8_t cr[32], const uint8_t sr[32], uint8_t *out,
+                      size_t n) {
     uint8_t text[13 + 64];
     memcpy(text, "key expansion", 13);
     memcpy(text + 13, sr, 32);
@@ -146,7 +147,8 @@ static bool key_block(struct hil_crypto *k, const struct hil_suite *s, uint16_t 
     if (version >= 0x0303) {
         return p_hash(k, s->prf, master, 48, seed, out, n);
     }
-    return p_hash(k, HIL_HASH_MD5, master, 24, seed, out, n) && p_hash(k, HIL_HASH_SHA1, master + 24, 24, seed, out, n);
+    return p_hash(k, HIL_HASH_MD5, master, 24, seed, out, n) &&
+           p_hash(k, HIL_HASH_SHA1, master + 24, 24, seed, out, n);
 }
 
 static bool cipher_init(struct hil_opener *o, const uint8_t *key) {
@@ -158,7 +160,8 @@ static bool cipher_init(struct hil_opener *o, const uint8_t *key) {
         return false;
     }
     if (o->suite.cipher == HIL_CIPHER_CBC) {
-        return EVP_DecryptInit_ex(o->ctx, NULL, NULL, key, NULL) == 1 && EVP_CIPHER_CTX_set_padding(o->ctx, 0) == 1;
+        return EVP_DecryptInit_ex(o->ctx, NULL, NULL, key, NULL) == 1 &&
+               EVP_CIPHER_CTX_set_padding(o->ctx, 0) == 1;
     }
     if (EVP_CIPHER_CTX_ctrl(o->ctx, EVP_CTRL_AEAD_SET_IVLEN, 12, NULL) != 1) {
         return false;
@@ -180,8 +183,8 @@ static struct hil_opener *opener_new(struct hil_crypto *k, const struct hil_suit
     return o;
 }
 
-struct hil_opener *hil_opener_12(struct hil_crypto *k, const struct hil_suite *suite, uint16_t version, bool etm,
-                                 const uint8_t master[48], const uint8_t client_random[32],
+struct hil_opener *hil_opener_12(struct hil_crypto *k, const struct hil_suite *suite, uint16_t version,
+                                 bool etm, const uint8_t master[48], const uint8_t client_random[32],
                                  const uint8_t server_random[32], bool client) {
     if (suite->tls13) {
         return NULL;
@@ -194,10 +197,10 @@ struct hil_opener *hil_opener_12(struct hil_crypto *k, const struct hil_suite *s
     o->etm = etm && cbc;
     o->mac_len = (uint8_t)hil_hash_len(suite->mac);
     o->block_len = cbc ? (suite->block == HIL_BLOCK_3DES ? 8 : 16) : 0;
-    size_t iv_len = cbc ? (version <= 0x0301 ? o->block_len : 0)
-                        : suite->cipher == HIL_CIPHER_CHACHA ? 12
-                        : suite->cipher == HIL_CIPHER_NULL   ? 0
-                                                             : 4;
+    size_t iv_len = cbc                                  ? (version <= 0x0301 ? o->block_len : 0)
+                    : suite->cipher == HIL_CIPHER_CHACHA ? 12
+                    : suite->cipher == HIL_CIPHER_NULL   ? 0
+                                                         : 4;
     uint8_t block[KEY_BLOCK_MAX];
     size_t side = client ? 0 : 1;
     size_t total = 2 * ((size_t)o->mac_len + suite->key_len + iv_len);
@@ -228,7 +231,7 @@ static bool expand(EVP_MAC_CTX *m, const char *label, uint8_t *out, size_t n) {
     info[2] = (uint8_t)(6 + label_n);
     memcpy(info + 3, "tls13 ", 6);
     memcpy(info + 9, label, label_n);
-    info[9 + label_n] = 0;      /* no context */
+    info[9 + label_n] = 0;     /* no context */
     info[10 + label_n] = 0x01; /* counter of the only block */
     struct hil_span piece = {info, 11 + label_n};
     return hmac(m, &piece, 1, out, n);
@@ -237,7 +240,8 @@ static bool expand(EVP_MAC_CTX *m, const char *label, uint8_t *out, size_t n) {
 static bool load_secret(struct hil_opener *o) {
     uint8_t key[32];
     EVP_MAC_CTX *m = hmac_new(o->crypto, o->suite.prf, o->secret, o->secret_len);
-    bool ok = m != NULL && expand(m, "key", key, o->suite.key_len) && expand(m, "iv", o->iv, 12) && cipher_init(o, key);
+    bool ok = m != NULL && expand(m, "key", key, o->suite.key_len) && expand(m, "iv", o->iv, 12) &&
+              cipher_init(o, key);
     EVP_MAC_CTX_free(m);
     o->seq = 0;
     return ok;
@@ -327,7 +331,8 @@ static int open_aead(struct hil_opener *o, uint64_t seq, uint8_t type, uint16_t 
     if (ccm && EVP_DecryptUpdate(c, NULL, &n, NULL, (int)b.n) != 1) {
         return -1;
     }
-    if (EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_n) != 1 || EVP_DecryptUpdate(c, out, &n, b.p, (int)b.n) != 1) {
+    if (EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_n) != 1 ||
+        EVP_DecryptUpdate(c, out, &n, b.p, (int)b.n) != 1) {
         return -1;
     }
     if (!ccm && EVP_DecryptFinal_ex(c, out + n, &last) != 1) {
@@ -336,8 +341,8 @@ static int open_aead(struct hil_opener *o, uint64_t seq, uint8_t type, uint16_t 
     return n + last;
 }
 
-static bool mac_fits(struct hil_opener *o, uint64_t seq, uint8_t type, uint16_t version, struct hil_span content,
-                     const uint8_t *want) {
+static bool mac_fits(struct hil_opener *o, uint64_t seq, uint8_t type, uint16_t version,
+                     struct hil_span content, const uint8_t *want) {
     uint8_t head[13];
     uint8_t got[48];
     header12(head, seq, type, version, content.n);

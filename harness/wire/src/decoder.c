@@ -148,18 +148,18 @@ static void say_arp(struct hil_decoder *d) {
 }
 
 static const char *icmp_text(const struct hil_icmp *m) {
-    static const char *const v4[] = {"network unreachable", "host unreachable",    "protocol unreachable",
+    static const char *const v4[] = {"network unreachable", "host unreachable",     "protocol unreachable",
                                      "port unreachable",    "fragmentation needed", "source route failed"};
-    static const char *const v6[] = {"no route", "administratively prohibited", "beyond scope", "address unreachable",
-                                     "port unreachable"};
+    static const char *const v6[] = {"no route", "administratively prohibited", "beyond scope",
+                                     "address unreachable", "port unreachable"};
     if (m->v6) {
-        return m->type == 1 ? (m->code < 5 ? v6[m->code] : "unreachable")
+        return m->type == 1   ? (m->code < 5 ? v6[m->code] : "unreachable")
                : m->type == 2 ? "packet too big"
                : m->type == 3 ? "time exceeded"
                               : "parameter problem";
     }
     if (m->type == 3) {
-        return m->code < 6                      ? v4[m->code]
+        return m->code < 6                                      ? v4[m->code]
                : m->code == 9 || m->code == 10 || m->code == 13 ? "administratively prohibited"
                                                                 : "unreachable";
     }
@@ -209,7 +209,8 @@ static void say_capture(struct hil_decoder *d) {
     J_LIT(j, "]");
     uint64_t res = 1000;
     if (r->ng && n > 0) {
-        static const uint32_t p10[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+        static const uint32_t p10[] = {1000000000, 100000000, 10000000, 1000000, 100000,
+                                       10000,      1000,      100,      10,      1};
         uint8_t e = r->interfaces[0].resolution;
         res = (e & 0x80U) != 0 ? (e & 0x7fU) < 30 ? 1000000000U >> (e & 0x7fU) : 0 : e <= 9 ? p10[e] : 0;
     } else if (r->nano) {
@@ -228,8 +229,8 @@ static void say_capture(struct hil_decoder *d) {
 
 static void say_end(struct hil_decoder *d, bool truncated) {
     static const char *const reason[HIL_NET_KINDS] = {
-        [HIL_NET_FRAGMENT] = "fragment",     [HIL_NET_SKIP_LINK] = "not_ip",   [HIL_NET_SKIP_OTHER] = "not_tcp",
-        [HIL_NET_SKIP_UDP] = "udp",          [HIL_NET_SKIP_SHORT] = "short",   [HIL_NET_SKIP_BAD] = "bad_header",
+        [HIL_NET_FRAGMENT] = "fragment", [HIL_NET_SKIP_LINK] = "not_ip", [HIL_NET_SKIP_OTHER] = "not_tcp",
+        [HIL_NET_SKIP_UDP] = "udp",      [HIL_NET_SKIP_SHORT] = "short", [HIL_NET_SKIP_BAD] = "bad_header",
     };
     if (!hil_ev_begin(d, HIL_EV_end, NULL, -1)) {
         return;

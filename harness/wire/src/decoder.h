@@ -12,7 +12,7 @@
 #include "reader.h"
 
 #define HIL_PORTS_MAX 32
-#define HIL_ARP_MAX 64
+#define HIL_ARP_MAX   64
 
 struct hil_options {
     uint64_t events; /* bit set of enum hil_ev */

@@ -4,8 +4,8 @@
 
 #include "net.h"
 
-#define HIL_DNS_MAX 32
-#define HIL_DNS_NAME 256
+#define HIL_DNS_MAX   32
+#define HIL_DNS_NAME  256
 #define HIL_DNS_ADDRS 8
 
 struct hil_dns_message {

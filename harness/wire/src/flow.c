@@ -24,7 +24,8 @@ void hil_flow_other(struct hil_decoder *d, struct hil_conn *c, int side, const u
         return;
     }
     size_t text = 0;
-    while (text < n && text < 64 && ((p[text] >= 0x20 && p[text] < 0x7f) || p[text] == '\r' || p[text] == '\n')) {
+    while (text < n && text < 64 &&
+           ((p[text] >= 0x20 && p[text] < 0x7f) || p[text] == '\r' || p[text] == '\n')) {
         text++;
     }
     J_UINT(&d->out, "len", n);
@@ -87,7 +88,8 @@ static void first_tls(struct hil_decoder *d, struct hil_conn *c, int side, const
     hil_tls_data(d, c, side, p, n);
 }
 
-static void start(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n, bool last) {
+static void start(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n,
+                  bool last) {
     struct hil_side *s = &c->side[side];
     s->proto = detect(c, side, p, n, last);
     switch (s->proto) {

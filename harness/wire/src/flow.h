@@ -9,8 +9,8 @@ void hil_flow_data(struct hil_decoder *d, struct hil_conn *c, int side, const ui
 void hil_flow_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t missing);
 /* The stream is over: what is held back is told now. */
 void hil_flow_end(struct hil_decoder *d, struct hil_conn *c, int side);
-/* Looks at the first payload of a connection that began before the capture: does its sender speak as a client (1),
- * as a server (-1), or can it not be told (0)? */
+/* Looks at the first payload of a connection that began before the capture: does its sender speak as a client
+ * (1), as a server (-1), or can it not be told (0)? */
 int hil_flow_role(struct hil_span first);
 /* TLS state of the connection, made when needed; NULL when memory is out. */
 struct hil_tls *hil_flow_tls(struct hil_decoder *d, struct hil_conn *c);

@@ -215,10 +215,10 @@ const char *hil_parse_client_hello(struct hil_span b, struct hil_client_hello *h
         return "extension length";
     }
     if (fault == NULL) {
-        fault = h->session_id.n > 32                                        ? "session id"
-                : h->suites.n == 0 || h->suites.n % 2 != 0                  ? "cipher suites"
-                : h->psk && h->extension[h->extension_n - 1] != EXT_PSK     ? "pre_shared_key is not last"
-                                                                            : NULL;
+        fault = h->session_id.n > 32                                    ? "session id"
+                : h->suites.n == 0 || h->suites.n % 2 != 0              ? "cipher suites"
+                : h->psk && h->extension[h->extension_n - 1] != EXT_PSK ? "pre_shared_key is not last"
+                                                                        : NULL;
     }
     return fault;
 }
@@ -229,8 +229,8 @@ const char *hil_parse_ssl2_hello(struct hil_span b, struct hil_client_hello *h) 
     uint16_t session;
     uint16_t challenge;
     memset(h, 0, sizeof *h);
-    if (!hil_u8(&b, &type) || !hil_u16(&b, &h->legacy_version) || !hil_u16(&b, &suites) || !hil_u16(&b, &session) ||
-        !hil_u16(&b, &challenge)) {
+    if (!hil_u8(&b, &type) || !hil_u16(&b, &h->legacy_version) || !hil_u16(&b, &suites) ||
+        !hil_u16(&b, &session) || !hil_u16(&b, &challenge)) {
         return "too short";
     }
     if (!hil_take(&b, suites, &h->suites) || suites % 3 != 0) {
@@ -327,7 +327,8 @@ const char *hil_parse_encrypted_extensions(struct hil_span b, struct hil_encrypt
     return more < 0 ? "extension length" : NULL;
 }
 
-const char *hil_parse_certificate(struct hil_span b, bool tls13, struct hil_span *context, struct hil_span *list) {
+const char *hil_parse_certificate(struct hil_span b, bool tls13, struct hil_span *context,
+                                  struct hil_span *list) {
     context->n = list->n = 0;
     if (tls13 && !hil_vec8(&b, context)) {
         return "context";
@@ -371,7 +372,8 @@ static const char *request13(struct hil_span b, struct hil_certificate_request *
     return more < 0 ? "extension length" : NULL;
 }
 
-const char *hil_parse_certificate_request(struct hil_span b, uint16_t version, struct hil_certificate_request *r) {
+const char *hil_parse_certificate_request(struct hil_span b, uint16_t version,
+                                          struct hil_certificate_request *r) {
     memset(r, 0, sizeof *r);
     if (version >= 0x0304) {
         return request13(b, r);

@@ -35,7 +35,8 @@ struct hil_client_hello {
     uint16_t duplicate[8];
     size_t duplicate_n;
     struct hil_span versions, groups, sigalgs, sigalgs_cert, point_formats, psk_modes, sni, alpn;
-    bool has_versions, has_groups, has_sigalgs, has_sigalgs_cert, has_point_formats, has_psk_modes, has_sni, has_alpn;
+    bool has_versions, has_groups, has_sigalgs, has_sigalgs_cert, has_point_formats, has_psk_modes, has_sni,
+        has_alpn;
     uint16_t key_share[HIL_KEY_SHARES_MAX];
     size_t key_share_n;
     bool has_key_shares, psk, early_data, ems, etm, reneg_info, scsv, fallback_scsv, truncated_hmac, cookie;
@@ -80,10 +81,12 @@ const char *hil_parse_ssl2_hello(struct hil_span b, struct hil_client_hello *h);
 const char *hil_parse_server_hello(struct hil_span b, struct hil_server_hello *h);
 const char *hil_parse_encrypted_extensions(struct hil_span b, struct hil_encrypted_extensions *h);
 /* The list of certificate entries and, in TLS 1.3, the context. */
-const char *hil_parse_certificate(struct hil_span b, bool tls13, struct hil_span *context, struct hil_span *list);
+const char *hil_parse_certificate(struct hil_span b, bool tls13, struct hil_span *context,
+                                  struct hil_span *list);
 /* Next certificate of that list: 1 with the DER in *der, 0 at the end, -1 malformed. */
 int hil_next_certificate(struct hil_span *list, bool tls13, struct hil_span *der);
-const char *hil_parse_certificate_request(struct hil_span b, uint16_t version, struct hil_certificate_request *r);
+const char *hil_parse_certificate_request(struct hil_span b, uint16_t version,
+                                          struct hil_certificate_request *r);
 const char *hil_parse_server_key_exchange(struct hil_span b, uint16_t version, const char *suite_name,
                                           struct hil_server_key_exchange *k);
 /* Whether a handshake type has a meaning in the registry. */

@@ -62,9 +62,10 @@ void hil_json_sep(struct hil_json *j, const char *lit, size_t n) {
 }
 
 size_t hil_decimal(char *to, uint64_t v) {
-    static const char pairs[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
-                                "4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687"
-                                "888990919293949596979899";
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
+        "4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687"
+        "888990919293949596979899";
     char tmp[20];
     size_t i = sizeof tmp;
     while (v >= 100) {
@@ -109,8 +110,6 @@ void hil_json_hex(struct hil_json *j, const uint8_t *p, size_t n) {
     }
     hil_json_raw(j, "\"", 1);
 }
-
-
 
 static void put_char(struct hil_json *j, const uint8_t *p, size_t k) {
     static const char digit[] = "0123456789abcdef";

@@ -1,7 +1,7 @@
-/* A JSON writer with one fixed buffer: lines are written in pieces and flushed when the buffer is full, so no event
- * can need more memory than the buffer. Keys are string literals with their comma, made by the J_* macros; the comma
- * is dropped after `{` and `[`. Strings are escaped, bytes that are not UTF-8 become U+FFFD, and their length is
- * bounded. A write error sets `failed` and everything after it is dropped. */
+/* A JSON writer with one fixed buffer: lines are written in pieces and flushed when the buffer is full, so no
+ * event can need more memory than the buffer. Keys are string literals with their comma, made by the J_*
+ * macros; the comma is dropped after `{` and `[`. Strings are escaped, bytes that are not UTF-8 become
+ * U+FFFD, and their length is bounded. A write error sets `failed` and everything after it is dropped. */
 #ifndef HIL_WIRE_JSON_H
 #define HIL_WIRE_JSON_H
 
@@ -33,13 +33,13 @@ void hil_json_str(struct hil_json *j, const char *s);
 /* Decimal digits of v at `to` (20 bytes of room); gives their number. */
 size_t hil_decimal(char *to, uint64_t v);
 
-#define J_LIT(j, lit) hil_json_sep((j), lit, sizeof(lit) - 1)
-#define J_KEY(j, key) J_LIT(j, ",\"" key "\":")
-#define J_UINT(j, key, v) (J_KEY(j, key), hil_json_uint((j), (uint64_t)(v)))
-#define J_INT(j, key, v) (J_KEY(j, key), hil_json_int((j), (int64_t)(v)))
-#define J_BOOL(j, key, v) ((v) ? J_LIT(j, ",\"" key "\":true") : J_LIT(j, ",\"" key "\":false"))
-#define J_STR(j, key, s) (J_KEY(j, key), hil_json_str((j), (s)))
+#define J_LIT(j, lit)        hil_json_sep((j), lit, sizeof(lit) - 1)
+#define J_KEY(j, key)        J_LIT(j, ",\"" key "\":")
+#define J_UINT(j, key, v)    (J_KEY(j, key), hil_json_uint((j), (uint64_t)(v)))
+#define J_INT(j, key, v)     (J_KEY(j, key), hil_json_int((j), (int64_t)(v)))
+#define J_BOOL(j, key, v)    ((v) ? J_LIT(j, ",\"" key "\":true") : J_LIT(j, ",\"" key "\":false"))
+#define J_STR(j, key, s)     (J_KEY(j, key), hil_json_str((j), (s)))
 #define J_TEXT(j, key, p, n) (J_KEY(j, key), hil_json_text((j), (p), (n), HIL_JSON_TEXT_MAX))
-#define J_HEX(j, key, p, n) (J_KEY(j, key), hil_json_hex((j), (p), (n)))
+#define J_HEX(j, key, p, n)  (J_KEY(j, key), hil_json_hex((j), (p), (n)))
 
 #endif

@@ -24,7 +24,8 @@ static int value_of(uint8_t c) {
     return c == '-' || c == '+' ? 62 : c == '_' || c == '/' ? 63 : -1;
 }
 
-/* Either alphabet, with or without padding, so that the contents can be read in spite of it. -1: not base64. */
+/* Either alphabet, with or without padding, so that the contents can be read in spite of it. -1: not base64.
+ */
 static int decode(struct hil_span s, uint8_t *out, size_t room) {
     uint32_t acc = 0;
     unsigned bits = 0;

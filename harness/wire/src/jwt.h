@@ -1,5 +1,5 @@
-/* JSON Web Tokens as cloud brokers take them for a password (RFC 7515, 7519): recognised by their form, read far
- * enough to say what is wrong. Neither the signature nor the token itself is given out. */
+/* JSON Web Tokens as cloud brokers take them for a password (RFC 7515, 7519): recognised by their form, read
+ * far enough to say what is wrong. Neither the signature nor the token itself is given out. */
 #ifndef HIL_WIRE_JWT_H
 #define HIL_WIRE_JWT_H
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #define BUCKETS 8192U
-#define CHUNK (64U * 1024U)
+#define CHUNK   (64U * 1024U)
 
 struct hil_keylog_entry {
     struct hil_keylog_entry *next;
@@ -17,7 +17,8 @@ static const char *const labels[HIL_LABEL_COUNT] = {
     "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0",         "CLIENT_EARLY_TRAFFIC_SECRET",
 };
 /* Lines that are right but say nothing about records. */
-static const char *const others[] = {"EXPORTER_SECRET", "EARLY_EXPORTER_SECRET", "ECH_SECRET", "ECH_CONFIG", "RSA"};
+static const char *const others[] = {"EXPORTER_SECRET", "EARLY_EXPORTER_SECRET", "ECH_SECRET", "ECH_CONFIG",
+                                     "RSA"};
 
 static int nibble(char c) {
     if (c >= '0' && c <= '9') {

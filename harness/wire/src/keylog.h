@@ -1,5 +1,5 @@
-/* TLS key logs (the SSLKEYLOGFILE format): lines in, secrets by client random out. Memory is a few dozen bytes a
- * line, in chunks, up to HIL_KEYLOG_MAX. */
+/* TLS key logs (the SSLKEYLOGFILE format): lines in, secrets by client random out. Memory is a few dozen
+ * bytes a line, in chunks, up to HIL_KEYLOG_MAX. */
 #ifndef HIL_WIRE_KEYLOG_H
 #define HIL_WIRE_KEYLOG_H
 

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define USAGE                                                                                                        \
-    "usage: hil-wire [--keylog FILE] [--port N[,N]...] [--events kind,kind...] [--summary] [--der] FILE|-\n"         \
+#define USAGE                                                                                                \
+    "usage: hil-wire [--keylog FILE] [--port N[,N]...] [--events kind,kind...] [--summary] [--der] FILE|-\n" \
     "Prints what a capture (pcap or pcapng, plain or gzip) holds, one JSON object a line.\n"
 
 static ssize_t read_fd(void *ctx, uint8_t *buf, size_t n) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define FLIGHT_MAX 48U
-#define SECOND 1000000000LL
+#define SECOND     1000000000LL
 
 /* Packet identifiers a side has in use: what it sent and the peer has not answered. */
 struct flight {
@@ -361,7 +361,8 @@ static void put_properties(struct hil_json *j, struct hil_span list) {
         if (o.kind == HIL_PROPERTY_TEXT) {
             hil_json_text(j, o.text.p, o.text.n, HIL_JSON_TEXT_MAX);
         } else if (o.kind == HIL_PROPERTY_BINARY) {
-            /* Authentication data may be a secret, correlation data has no meaning here: the length is enough. */
+            /* Authentication data may be a secret, correlation data has no meaning here: the length is
+             * enough. */
             hil_json_uint(j, o.text.n);
         } else if (o.kind == HIL_PROPERTY_PAIR) {
             J_LIT(j, "[");
@@ -540,8 +541,8 @@ static void put_statements(struct hil_json *j, const struct hil_mqtt_packet *p) 
     J_LIT(j, "]");
 }
 
-static void say_packet(struct hil_decoder *d, const struct hil_conn *c, int side, const struct hil_mqtt_packet *p,
-                       bool tls) {
+static void say_packet(struct hil_decoder *d, const struct hil_conn *c, int side,
+                       const struct hil_mqtt_packet *p, bool tls) {
     struct hil_json *j = &d->out;
     if (!hil_ev_begin(d, HIL_EV_mqtt, c, side)) {
         return;
@@ -565,8 +566,8 @@ static void say_packet(struct hil_decoder *d, const struct hil_conn *c, int side
 
 /* ---- framing ---- */
 
-static void packet(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t first, uint32_t head, uint32_t minimal,
-                   struct hil_span body, uint32_t remaining, bool tls) {
+static void packet(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t first, uint32_t head,
+                   uint32_t minimal, struct hil_span body, uint32_t remaining, bool tls) {
     struct hil_mqtt *m = c->mqtt;
     struct hil_mqtt_packet p;
     bool client = side == c->client;
@@ -587,7 +588,8 @@ static uint32_t minimal_head(uint32_t remaining) {
     return remaining < 128 ? 2 : remaining < 16384 ? 3 : remaining < 2097152 ? 4 : 5;
 }
 
-static void bad_header(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n, bool tls) {
+static void bad_header(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n,
+                       bool tls) {
     struct side *s = &c->mqtt->side[side];
     s->lost = true;
     if (hil_ev_begin(d, HIL_EV_mqtt, c, side)) {
@@ -607,8 +609,8 @@ static void end_packet(struct hil_decoder *d, struct hil_conn *c, int side, bool
     uint32_t have = s->damaged ? 0 : s->got < keep ? s->got : keep;
     s->buf = NULL;
     s->in_packet = false;
-    packet(d, c, side, s->head[0], s->head_n, minimal_head(s->remaining), (struct hil_span){buf, buf != NULL ? have : 0},
-           s->remaining, tls);
+    packet(d, c, side, s->head[0], s->head_n, minimal_head(s->remaining),
+           (struct hil_span){buf, buf != NULL ? have : 0}, s->remaining, tls);
     s->head_n = 0;
     hil_table_release(&d->table, buf, keep);
 }
@@ -622,7 +624,8 @@ static void begin_packet(struct hil_decoder *d, struct hil_conn *c, int side) {
     s->buf = s->keep > 0 ? hil_table_alloc(&d->table, s->keep) : NULL;
 }
 
-void hil_mqtt_data(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n, bool tls) {
+void hil_mqtt_data(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n,
+                   bool tls) {
     struct side *s = &c->mqtt->side[side];
     while (n > 0 && !s->lost) {
         if (s->in_packet) {
@@ -644,8 +647,8 @@ void hil_mqtt_data(struct hil_decoder *d, struct hil_conn *c, int side, const ui
             int k = hil_mqtt_varint(p + 1, n - 1, &s->remaining);
             if (k > 0 && n - 1 - (size_t)k >= s->remaining) {
                 uint32_t head = 1U + (uint32_t)k;
-                packet(d, c, side, p[0], head, minimal_head(s->remaining), (struct hil_span){p + head, s->remaining},
-                       s->remaining, tls);
+                packet(d, c, side, p[0], head, minimal_head(s->remaining),
+                       (struct hil_span){p + head, s->remaining}, s->remaining, tls);
                 p += head + s->remaining;
                 n -= head + s->remaining;
                 continue;

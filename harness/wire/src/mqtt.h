@@ -1,4 +1,5 @@
-/* MQTT 3.1, 3.1.1 and 5: packets framed from the stream, read in full, checked against the standard's statements. */
+/* MQTT 3.1, 3.1.1 and 5: packets framed from the stream, read in full, checked against the standard's
+ * statements. */
 #ifndef HIL_WIRE_MQTT_H
 #define HIL_WIRE_MQTT_H
 
@@ -11,7 +12,8 @@ void hil_mqtt_free(struct hil_decoder *d, struct hil_conn *c);
 /* Bytes of one direction in order; tls says where they come from. */
 void hil_mqtt_data(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n, bool tls);
 void hil_mqtt_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t missing);
-/* Whether the first bytes of a direction are MQTT: 1, 0, -1 too few. `expected`: the port or the peer says MQTT. */
+/* Whether the first bytes of a direction are MQTT: 1, 0, -1 too few. `expected`: the port or the peer says
+ * MQTT. */
 int hil_mqtt_looks(const uint8_t *p, size_t n, bool client, bool expected);
 bool hil_mqtt_active(const struct hil_mqtt *m);
 void hil_mqtt_close(struct hil_decoder *d, const struct hil_conn *c);

@@ -3,8 +3,8 @@
 #include "utf8.h"
 
 const char *const hil_mqtt_name[16] = {
-    "RESERVED", "CONNECT",   "CONNACK", "PUBLISH",     "PUBACK",   "PUBREC",  "PUBREL",   "PUBCOMP",
-    "SUBSCRIBE", "SUBACK",   "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "RESERVED",  "CONNECT", "CONNACK",     "PUBLISH",  "PUBACK",  "PUBREC",   "PUBREL",     "PUBCOMP",
+    "SUBSCRIBE", "SUBACK",  "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 };
 
 const struct hil_rule_text hil_rule_text[HIL_RULE_COUNT] = {
@@ -150,7 +150,8 @@ static uint32_t bit(unsigned type) {
 
 /* Packet types a property may stand in (MQTT 5, table 2-4); bit WILL: will properties. */
 static uint32_t allowed(uint8_t id) {
-    uint32_t acks = bit(HIL_MQTT_PUBACK) | bit(HIL_MQTT_PUBREC) | bit(HIL_MQTT_PUBREL) | bit(HIL_MQTT_PUBCOMP);
+    uint32_t acks =
+        bit(HIL_MQTT_PUBACK) | bit(HIL_MQTT_PUBREC) | bit(HIL_MQTT_PUBREL) | bit(HIL_MQTT_PUBCOMP);
     uint32_t subs = bit(HIL_MQTT_SUBACK) | bit(HIL_MQTT_UNSUBACK);
     uint32_t connect = bit(HIL_MQTT_CONNECT);
     uint32_t connack = bit(HIL_MQTT_CONNACK);
@@ -209,11 +210,13 @@ static void check_properties(struct hil_mqtt_packet *p, struct hil_span list, un
                 hil_mqtt_breach(p, HIL_RULE_USER_PROPERTY);
             }
         } else if (o.kind == HIL_PROPERTY_TEXT) {
-            check_text(p, o.text, o.id == 3   ? HIL_RULE_CONTENT_TYPE
-                                  : o.id == 8 ? HIL_RULE_RESPONSE_TOPIC_UTF8
-                                              : HIL_RULE_UTF8);
+            check_text(p, o.text,
+                       o.id == 3   ? HIL_RULE_CONTENT_TYPE
+                       : o.id == 8 ? HIL_RULE_RESPONSE_TOPIC_UTF8
+                                   : HIL_RULE_UTF8);
         }
-        if (o.id == 8 && o.text.n > 0 && (memchr(o.text.p, '#', o.text.n) || memchr(o.text.p, '+', o.text.n))) {
+        if (o.id == 8 && o.text.n > 0 &&
+            (memchr(o.text.p, '#', o.text.n) || memchr(o.text.p, '+', o.text.n))) {
             hil_mqtt_breach(p, HIL_RULE_RESPONSE_TOPIC);
         }
         if (o.id == 35 && o.number == 0) {
@@ -232,7 +235,8 @@ static void check_properties(struct hil_mqtt_packet *p, struct hil_span list, un
 }
 
 /* Property length and list. */
-static bool take_properties(struct hil_mqtt_packet *p, struct hil_span *b, struct hil_span *out, unsigned where) {
+static bool take_properties(struct hil_mqtt_packet *p, struct hil_span *b, struct hil_span *out,
+                            unsigned where) {
     uint32_t n;
     if (b->n == 0 && !p->cut) {
         hil_mqtt_breach(p, HIL_RULE_PROPERTY_LENGTH);
@@ -393,7 +397,8 @@ static void parse_connect(struct hil_mqtt_packet *p, struct hil_span b) {
     p->level = level == 5 ? 5 : 4;
     bool mqtt = p->protocol.n == 4 && memcmp(p->protocol.p, "MQTT", 4) == 0;
     bool old = p->protocol.n == 6 && memcmp(p->protocol.p, "MQIsdp", 6) == 0;
-    bool known = (mqtt && (level == 4 || level == 5 || level == 0x84)) || (old && (level == 3 || level == 0x83));
+    bool known =
+        (mqtt && (level == 4 || level == 5 || level == 0x84)) || (old && (level == 3 || level == 0x83));
     if (!mqtt && !old) {
         hil_mqtt_breach(p, HIL_RULE_PROTOCOL_NAME);
     } else if (!known) {
@@ -420,8 +425,8 @@ static bool one_of(uint8_t code, const uint8_t *list, size_t n) {
 
 static void parse_connack(struct hil_mqtt_packet *p, struct hil_span b) {
     uint8_t flags;
-    static const uint8_t codes[] = {0,    0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a,
-                                    0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9f};
+    static const uint8_t codes[] = {0,    0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89,
+                                    0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9f};
     if (!hil_u8(&b, &flags) || !hil_u8(&b, &p->code)) {
         p->malformed = "too short";
         return;
@@ -603,8 +608,8 @@ static void parse_suback(struct hil_mqtt_packet *p, struct hil_span b) {
 
 static void disconnect_code(struct hil_mqtt_packet *p) {
     static const uint8_t both[] = {0, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99};
-    static const uint8_t server[] = {0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f,
-                                     0xa0, 0xa1, 0xa2};
+    static const uint8_t server[] = {0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x9a, 0x9b,
+                                     0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2};
     bool ok = one_of(p->code, both, sizeof both) ||
               (p->client ? p->code == 4 : one_of(p->code, server, sizeof server));
     if (!ok) {
@@ -638,7 +643,8 @@ static void parse_end(struct hil_mqtt_packet *p, struct hil_span b) {
 
 /* Flags of the fixed header: fixed for every type but PUBLISH. */
 static void check_flags(struct hil_mqtt_packet *p) {
-    uint8_t want = p->type == HIL_MQTT_PUBREL || p->type == HIL_MQTT_SUBSCRIBE || p->type == HIL_MQTT_UNSUBSCRIBE;
+    uint8_t want =
+        p->type == HIL_MQTT_PUBREL || p->type == HIL_MQTT_SUBSCRIBE || p->type == HIL_MQTT_UNSUBSCRIBE;
     want = (uint8_t)(want * 2U);
     if (p->type == HIL_MQTT_PUBLISH || p->flags == want) {
         return;

@@ -1,4 +1,5 @@
-/* One MQTT control packet, read without state: fields, properties, and what it breaks of the standard by itself. */
+/* One MQTT control packet, read without state: fields, properties, and what it breaks of the standard by
+ * itself. */
 #ifndef HIL_WIRE_MQTT_PACKET_H
 #define HIL_WIRE_MQTT_PACKET_H
 
@@ -38,8 +39,8 @@ struct hil_rule_text {
 extern const struct hil_rule_text hil_rule_text[HIL_RULE_COUNT];
 
 #define HIL_BREACHES_MAX 12
-#define HIL_FILTERS_MAX 32
-#define HIL_CODES_MAX 64
+#define HIL_FILTERS_MAX  32
+#define HIL_CODES_MAX    64
 
 struct hil_filter {
     struct hil_span topic;
@@ -77,7 +78,8 @@ struct hil_mqtt_packet {
     size_t breach_n;
 };
 
-/* `first` is the packet's first byte, `body` what follows the remaining length; `level` the connection's version. */
+/* `first` is the packet's first byte, `body` what follows the remaining length; `level` the connection's
+ * version. */
 void hil_mqtt_parse(uint8_t first, struct hil_span body, uint32_t remaining, uint8_t level, bool client,
                     struct hil_mqtt_packet *p);
 void hil_mqtt_breach(struct hil_mqtt_packet *p, enum hil_rule rule);

@@ -1,4 +1,5 @@
-/* Registry names: suites, alerts, handshake types; and what a suite's name says about its record protection. */
+/* Registry names: suites, alerts, handshake types; and what a suite's name says about its record protection.
+ */
 #ifndef HIL_WIRE_NAMES_H
 #define HIL_WIRE_NAMES_H
 
@@ -7,7 +8,14 @@
 const char *hil_suite_name(uint16_t id);  /* "TLS_…", or NULL */
 const char *hil_alert_name(uint8_t code); /* "handshake_failure", …; "unknown" */
 
-enum hil_cipher { HIL_CIPHER_NONE, HIL_CIPHER_NULL, HIL_CIPHER_GCM, HIL_CIPHER_CCM, HIL_CIPHER_CHACHA, HIL_CIPHER_CBC };
+enum hil_cipher {
+    HIL_CIPHER_NONE,
+    HIL_CIPHER_NULL,
+    HIL_CIPHER_GCM,
+    HIL_CIPHER_CCM,
+    HIL_CIPHER_CHACHA,
+    HIL_CIPHER_CBC
+};
 enum hil_block { HIL_BLOCK_AES, HIL_BLOCK_CAMELLIA, HIL_BLOCK_ARIA, HIL_BLOCK_3DES };
 enum hil_hash { HIL_HASH_NONE, HIL_HASH_MD5, HIL_HASH_SHA1, HIL_HASH_SHA256, HIL_HASH_SHA384 };
 

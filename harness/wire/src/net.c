@@ -3,12 +3,31 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-enum { LINK_NULL = 0, LINK_ETHERNET = 1, LINK_PPP = 9, LINK_RAW_BSD = 12, LINK_RAW_OPENBSD = 14, LINK_PPP_HDLC = 50,
-       LINK_RAW = 101, LINK_C_HDLC = 104, LINK_LOOP = 108, LINK_SLL = 113, LINK_IPV4 = 228, LINK_IPV6 = 229,
-       LINK_SLL2 = 276 };
+enum {
+    LINK_NULL = 0,
+    LINK_ETHERNET = 1,
+    LINK_PPP = 9,
+    LINK_RAW_BSD = 12,
+    LINK_RAW_OPENBSD = 14,
+    LINK_PPP_HDLC = 50,
+    LINK_RAW = 101,
+    LINK_C_HDLC = 104,
+    LINK_LOOP = 108,
+    LINK_SLL = 113,
+    LINK_IPV4 = 228,
+    LINK_IPV6 = 229,
+    LINK_SLL2 = 276
+};
 
-enum { ETHER_IP = 0x0800, ETHER_ARP = 0x0806, ETHER_IPV6 = 0x86dd, ETHER_VLAN = 0x8100, ETHER_QINQ = 0x88a8,
-       ETHER_QINQ_OLD = 0x9100, ETHER_PPPOE = 0x8864 };
+enum {
+    ETHER_IP = 0x0800,
+    ETHER_ARP = 0x0806,
+    ETHER_IPV6 = 0x86dd,
+    ETHER_VLAN = 0x8100,
+    ETHER_QINQ = 0x88a8,
+    ETHER_QINQ_OLD = 0x9100,
+    ETHER_PPPOE = 0x8864
+};
 
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMP6 = 58 };
 
@@ -18,9 +37,9 @@ static const struct {
     uint16_t link;
     const char *name;
 } links[] = {
-    {LINK_NULL, "null"},         {LINK_ETHERNET, "ethernet"}, {LINK_PPP, "ppp"},      {LINK_RAW_BSD, "raw"},
-    {LINK_RAW_OPENBSD, "raw"},   {LINK_PPP_HDLC, "ppp_hdlc"}, {LINK_RAW, "raw"},      {LINK_C_HDLC, "c_hdlc"},
-    {LINK_LOOP, "loop"},         {LINK_SLL, "linux_sll"},     {LINK_IPV4, "raw_ipv4"}, {LINK_IPV6, "raw_ipv6"},
+    {LINK_NULL, "null"},       {LINK_ETHERNET, "ethernet"}, {LINK_PPP, "ppp"},       {LINK_RAW_BSD, "raw"},
+    {LINK_RAW_OPENBSD, "raw"}, {LINK_PPP_HDLC, "ppp_hdlc"}, {LINK_RAW, "raw"},       {LINK_C_HDLC, "c_hdlc"},
+    {LINK_LOOP, "loop"},       {LINK_SLL, "linux_sll"},     {LINK_IPV4, "raw_ipv4"}, {LINK_IPV6, "raw_ipv6"},
     {LINK_SLL2, "linux_sll2"},
 };
 
@@ -198,7 +217,8 @@ static struct hil_datagram *find_datagram(struct hil_fragments *f, const struct 
 /* Adds a fragment; true when the datagram is whole, with ip->payload on it. First copy of a unit wins. */
 static bool join(struct hil_fragments *f, struct ip *ip, int64_t t) {
     uint32_t len = (uint32_t)ip->payload.n;
-    if (len < ip->wirelen || ip->fragment + len > HIL_DATAGRAM_MAX || (ip->more && len % 8 != 0) || len == 0) {
+    if (len < ip->wirelen || ip->fragment + len > HIL_DATAGRAM_MAX || (ip->more && len % 8 != 0) ||
+        len == 0) {
         f->dropped++;
         return false;
     }
@@ -274,8 +294,8 @@ static enum hil_net parse_icmp(const struct ip *ip, struct hil_icmp *m) {
     }
     hil_skip(&p, 8);
     struct ip quoted;
-    if (parse_ip(p, (uint32_t)p.n, &quoted) == HIL_NET_TCP && quoted.proto == PROTO_TCP && quoted.fragment == 0 &&
-        quoted.payload.n >= 4) {
+    if (parse_ip(p, (uint32_t)p.n, &quoted) == HIL_NET_TCP && quoted.proto == PROTO_TCP &&
+        quoted.fragment == 0 && quoted.payload.n >= 4) {
         m->has_tuple = true;
         m->qsrc = quoted.src;
         m->qdst = quoted.dst;
@@ -333,7 +353,8 @@ static enum hil_net decode_arp(struct hil_span s, struct hil_arp *a) {
     return HIL_NET_ARP;
 }
 
-/* PPP: protocol 0x21 is IPv4, 0x57 IPv6; address and control may be compressed away, the protocol to one byte. */
+/* PPP: protocol 0x21 is IPv4, 0x57 IPv6; address and control may be compressed away, the protocol to one
+ * byte. */
 static uint16_t ppp_type(struct hil_span *s) {
     if (s->n >= 2 && s->p[0] == 0xff && s->p[1] == 0x03) {
         hil_skip(s, 2);
@@ -375,7 +396,8 @@ static uint16_t ethernet_type(struct hil_span *s, uint16_t type) {
     return 0;
 }
 
-/* Ether type of the payload, which s is moved to; 0: nothing we read; 1: IP of whatever version its first nibble says. */
+/* Ether type of the payload, which s is moved to; 0: nothing we read; 1: IP of whatever version its first
+ * nibble says. */
 static uint16_t link_type(uint16_t link, struct hil_span *s) {
     uint16_t type = 0;
     switch (link) {

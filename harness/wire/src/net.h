@@ -1,5 +1,6 @@
 /* Link layer and IP: from a captured frame to one TCP segment (or ARP, ICMP, or a reason why it is left out).
- * Fragments are joined within a fixed budget. Checksums are not looked at: offloading leaves them unfilled. */
+ * Fragments are joined within a fixed budget. Checksums are not looked at: offloading leaves them unfilled.
+ */
 #ifndef HIL_WIRE_NET_H
 #define HIL_WIRE_NET_H
 
@@ -44,7 +45,7 @@ enum hil_net {
     HIL_NET_TCP,
     HIL_NET_ICMP,
     HIL_NET_ARP,
-    HIL_NET_UDP, /* from or to port 53 only */
+    HIL_NET_UDP,      /* from or to port 53 only */
     HIL_NET_FRAGMENT, /* kept, or joined later */
     HIL_NET_SKIP_LINK,
     HIL_NET_SKIP_OTHER,
@@ -55,7 +56,7 @@ enum hil_net {
 };
 
 #define HIL_FRAGMENTS_MAX 16U
-#define HIL_DATAGRAM_MAX 65535U
+#define HIL_DATAGRAM_MAX  65535U
 
 /* One datagram that is being put together. `mask` has one bit for each 8-byte unit that came. */
 struct hil_datagram {

@@ -2,18 +2,18 @@
 
 #include <stdlib.h>
 
-#define BUF_START (256U * 1024U)
-#define BUF_MAX (HIL_FRAME_MAX + 65536U)
+#define BUF_START   (256U * 1024U)
+#define BUF_MAX     (HIL_FRAME_MAX + 65536U)
 #define SECRETS_MAX (HIL_FRAME_MAX)
 
-#define NG_SECTION 0x0a0d0d0aU
-#define NG_INTERFACE 1U
+#define NG_SECTION    0x0a0d0d0aU
+#define NG_INTERFACE  1U
 #define NG_OLD_PACKET 2U
-#define NG_SIMPLE 3U
-#define NG_ENHANCED 6U
-#define NG_SECRETS 10U
-#define NG_MAGIC 0x1a2b3c4dU
-#define SECRETS_TLS 0x544c534bU
+#define NG_SIMPLE     3U
+#define NG_ENHANCED   6U
+#define NG_SECRETS    10U
+#define NG_MAGIC      0x1a2b3c4dU
+#define SECRETS_TLS   0x544c534bU
 
 __extension__ typedef __int128 wide;
 __extension__ typedef unsigned __int128 uwide;
@@ -83,8 +83,7 @@ static int64_t clamp(wide v) {
 }
 
 static int64_t ng_time(const struct hil_interface *i, uint64_t ticks) {
-    static const int64_t p10[] = {1,      10,      100,      1000,      10000,
-                                  100000, 1000000, 10000000, 100000000, 1000000000};
+    static const int64_t p10[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
     wide ns;
     unsigned e = i->resolution & 0x7fU;
     if (i->resolution & 0x80U) {

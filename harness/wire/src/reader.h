@@ -1,14 +1,14 @@
 /* Capture files: pcap (micro- and nanoseconds, both byte orders, the "modified" form) and pcapng (sections,
- * interfaces with any resolution, enhanced, simple and old packet blocks, Decryption Secrets Blocks), plain or gzip.
- * Bytes come from a callback, so a file, a pipe and a fuzzer's buffer are the same. One buffer is kept; it grows to
- * HIL_FRAME_MAX and no further. */
+ * interfaces with any resolution, enhanced, simple and old packet blocks, Decryption Secrets Blocks), plain
+ * or gzip. Bytes come from a callback, so a file, a pipe and a fuzzer's buffer are the same. One buffer is
+ * kept; it grows to HIL_FRAME_MAX and no further. */
 #ifndef HIL_WIRE_READER_H
 #define HIL_WIRE_READER_H
 
 #include "bytes.h"
 #include <sys/types.h>
 
-#define HIL_FRAME_MAX (1U << 20) /* longer frames are skipped and counted */
+#define HIL_FRAME_MAX      (1U << 20) /* longer frames are skipped and counted */
 #define HIL_INTERFACES_MAX 256
 
 /* Up to n bytes into buf; 0 at the end, < 0 on error. */

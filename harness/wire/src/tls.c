@@ -115,7 +115,8 @@ static void handshake_bytes(struct hil_decoder *d, struct hil_conn *c, int side,
             s->hs_len = hil_be24(s->hs_head + 1);
             s->hs_got = 0;
             s->in_message = true;
-            s->hs = s->hs_len > 0 && s->hs_len <= HIL_MESSAGE_MAX ? hil_table_alloc(&d->table, s->hs_len) : NULL;
+            s->hs =
+                s->hs_len > 0 && s->hs_len <= HIL_MESSAGE_MAX ? hil_table_alloc(&d->table, s->hs_len) : NULL;
             if (s->hs_len == 0) {
                 message_done(d, c, side);
             }
@@ -125,7 +126,8 @@ static void handshake_bytes(struct hil_decoder *d, struct hil_conn *c, int side,
 
 /* ---- records ---- */
 
-static void say_alert(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b, bool encrypted) {
+static void say_alert(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b,
+                      bool encrypted) {
     if (b.n < 2) {
         return;
     }
@@ -196,7 +198,8 @@ static void contents(struct hil_decoder *d, struct hil_conn *c, int side, uint8_
     }
 }
 
-static void say_record(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t type, bool encrypted, int inner) {
+static void say_record(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t type, bool encrypted,
+                       int inner) {
     const struct hil_tls_side *s = &c->tls->side[side];
     if (!hil_ev_begin(d, HIL_EV_record, c, side)) {
         return;
@@ -219,7 +222,8 @@ static void say_sealed(struct hil_decoder *d, struct hil_conn *c, int side, uint
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
     const char *guess = hil_tls_guess(t, c, side, type, s->len);
-    bool app = s->finished || (t->version < 0x0304 && type == HIL_TYPE_APP) || (t->mid && type == HIL_TYPE_APP);
+    bool app =
+        s->finished || (t->version < 0x0304 && type == HIL_TYPE_APP) || (t->mid && type == HIL_TYPE_APP);
     s->sealed++;
     s->app_sealed += app;
     if (hil_ev_begin(d, HIL_EV_sealed, c, side)) {
@@ -255,11 +259,13 @@ static bool is_sealed(const struct hil_tls *t, const struct hil_tls_side *s, uin
     if (s->ccs) {
         return true;
     }
-    /* ChangeCipherSpec may have been missed: an alert or ChangeCipherSpec in the clear has one length only. */
+    /* ChangeCipherSpec may have been missed: an alert or ChangeCipherSpec in the clear has one length only.
+     */
     return (t->mid || s->gap) && ((type == HIL_TYPE_ALERT && len != 2) || (type == HIL_TYPE_CCS && len != 1));
 }
 
-/* A handshake record that cannot be one: what it claims to hold is neither a known type nor a possible length. */
+/* A handshake record that cannot be one: what it claims to hold is neither a known type nor a possible
+ * length. */
 static bool implausible(const struct hil_tls *t, const struct hil_tls_side *s, struct hil_span b) {
     return (t->mid || s->gap) && !s->in_message && s->hs_head_n == 0 &&
            (b.n < 4 || !hil_handshake_known(b.p[0]) || hil_be24(b.p + 1) > HIL_MESSAGE_MAX);

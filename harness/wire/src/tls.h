@@ -1,17 +1,29 @@
-/* TLS of one connection: records framed from the stream, handshake messages joined over records, protection removed
- * where there are keys, events said. States and buffers are made when the first record is seen and freed at the end. */
+/* TLS of one connection: records framed from the stream, handshake messages joined over records, protection
+ * removed where there are keys, events said. States and buffers are made when the first record is seen and
+ * freed at the end. */
 #ifndef HIL_WIRE_TLS_H
 #define HIL_WIRE_TLS_H
 
 #include "decoder.h"
 #include "handshake.h"
 
-#define HIL_RECORD_MAX (16384U + 2048U) /* TLS 1.2's limit for what is sealed; later versions allow less */
-#define HIL_MESSAGE_MAX (128U * 1024U)  /* handshake message kept; longer ones are said, not read */
+#define HIL_RECORD_MAX  (16384U + 2048U) /* TLS 1.2's limit for what is sealed; later versions allow less */
+#define HIL_MESSAGE_MAX (128U * 1024U)   /* handshake message kept; longer ones are said, not read */
 
-enum hil_handshake { HIL_HANDSHAKE_NONE, HIL_HANDSHAKE_PARTIAL, HIL_HANDSHAKE_COMPLETE, HIL_HANDSHAKE_UNKNOWN };
+enum hil_handshake {
+    HIL_HANDSHAKE_NONE,
+    HIL_HANDSHAKE_PARTIAL,
+    HIL_HANDSHAKE_COMPLETE,
+    HIL_HANDSHAKE_UNKNOWN
+};
 
-enum { HIL_TYPE_CCS = 20, HIL_TYPE_ALERT = 21, HIL_TYPE_HANDSHAKE = 22, HIL_TYPE_APP = 23, HIL_TYPE_HEARTBEAT = 24 };
+enum {
+    HIL_TYPE_CCS = 20,
+    HIL_TYPE_ALERT = 21,
+    HIL_TYPE_HANDSHAKE = 22,
+    HIL_TYPE_APP = 23,
+    HIL_TYPE_HEARTBEAT = 24
+};
 
 struct hil_tls_side {
     /* record being framed */
@@ -19,13 +31,13 @@ struct hil_tls_side {
     uint8_t type;
     uint16_t version;
     uint32_t len, got;
-    uint8_t *buf;   /* body so far, when it came in pieces and is needed */
+    uint8_t *buf; /* body so far, when it came in pieces and is needed */
     bool in_record, keep, damaged;
-    bool lost;      /* where the next record begins is not known */
-    bool gap;       /* records may have been lost since the last one that opened */
+    bool lost; /* where the next record begins is not known */
+    bool gap;  /* records may have been lost since the last one that opened */
     /* handshake message being joined */
     uint8_t hs_head[4], hs_head_n;
-    uint8_t *hs;    /* body so far */
+    uint8_t *hs; /* body so far */
     uint32_t hs_len, hs_got, hs_records;
     bool in_message;
     /* protection */
@@ -48,10 +60,10 @@ struct hil_tls {
     struct hil_suite info;
     struct hil_secrets *secrets;
     bool keys_found;
-    bool mid;             /* the beginning was not captured */
+    bool mid; /* the beginning was not captured */
     bool renegotiation;
     uint32_t hellos;
-    uint32_t alerts[2];   /* fatal or warning alerts said, by side */
+    uint32_t alerts[2]; /* fatal or warning alerts said, by side */
     uint8_t last_alert[2];
     char sni[64];
 };
@@ -78,12 +90,14 @@ void hil_tls_message(struct hil_decoder *d, struct hil_conn *c, int side, uint8_
 void hil_tls_message_lost(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t type, uint32_t len,
                           const char *why);
 /* tls_keys.c */
-int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body, size_t n);
+int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body,
+                   size_t n);
 void hil_tls_epoch(struct hil_decoder *d, struct hil_conn *c, int side);
 void hil_tls_find_keys(struct hil_decoder *d, struct hil_conn *c);
 bool hil_tls_may_open(const struct hil_decoder *d, const struct hil_conn *c, int side);
 void hil_tls_drop_keys(struct hil_decoder *d, struct hil_tls *t);
 /* tls_guess.c: what a record that stays closed probably is, from its length and place; NULL: no idea. */
-const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int side, uint8_t type, uint32_t len);
+const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int side, uint8_t type,
+                          uint32_t len);
 
 #endif

@@ -1,13 +1,17 @@
-/* What TLS 1.3 shows without keys: lengths. A sealed record is its plaintext, one byte of type and the tag, when
- * nothing is padded or put together; so an alert, an empty Certificate and Finished have lengths of their own. */
+/* What TLS 1.3 shows without keys: lengths. A sealed record is its plaintext, one byte of type and the tag,
+ * when nothing is padded or put together; so an alert, an empty Certificate and Finished have lengths of
+ * their own. */
 #include "tls.h"
 
-const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int side, uint8_t type, uint32_t len) {
+const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int side, uint8_t type,
+                          uint32_t len) {
     const struct hil_tls_side *s = &t->side[side];
     const struct hil_tls_side *peer = &t->side[side ^ 1];
     bool client = side == c->client;
     if (t->version != 0x0304) {
-        return type == HIL_TYPE_ALERT ? "alert" : type == HIL_TYPE_HANDSHAKE && !s->finished ? "finished" : NULL;
+        return type == HIL_TYPE_ALERT                       ? "alert"
+               : type == HIL_TYPE_HANDSHAKE && !s->finished ? "finished"
+                                                            : NULL;
     }
     uint32_t around = 1U + (t->info.tag_len != 0 ? t->info.tag_len : 16U);
     if (len <= around) {
@@ -34,7 +38,8 @@ const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int
         return NULL;
     }
     if (inner == 2) {
-        /* Right after the client's Finished, before any data of the server: a refusal. Later it may be MQTT. */
+        /* Right after the client's Finished, before any data of the server: a refusal. Later it may be MQTT.
+         */
         if (!client && peer->finished && s->app_sealed == 0) {
             return "alert";
         }

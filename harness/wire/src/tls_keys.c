@@ -1,12 +1,14 @@
-/* Which key opens which record: epochs of TLS 1.2 (ChangeCipherSpec) and TLS 1.3 (early, handshake, application). */
+/* Which key opens which record: epochs of TLS 1.2 (ChangeCipherSpec) and TLS 1.3 (early, handshake,
+ * application). */
 #include "tls.h"
 
 #include <stdlib.h>
 
-#define AHEAD_FIRST 4U  /* sequence numbers tried beyond the expected one, when nothing is known to be lost */
-#define AHEAD_GAP 64U   /* when records may have been lost */
-#define TRIES_MAX 64U   /* failed records after which nothing is searched any more */
-#define FAILURES_MAX 8U /* a side that never opened is given up after so many records */
+#define AHEAD_FIRST 4U   /* sequence numbers tried beyond the expected one, when nothing is known to be lost \
+                          */
+#define AHEAD_GAP    64U /* when records may have been lost */
+#define TRIES_MAX    64U /* failed records after which nothing is searched any more */
+#define FAILURES_MAX 8U  /* a side that never opened is given up after so many records */
 
 void hil_tls_drop_keys(struct hil_decoder *d, struct hil_tls *t) {
     for (int i = 0; i < 2; i++) {
@@ -70,7 +72,8 @@ bool hil_tls_may_open(const struct hil_decoder *d, const struct hil_conn *c, int
     (void)d;
     const struct hil_tls *t = c->tls;
     const struct hil_tls_side *s = &t->side[side];
-    return s->opener != NULL || t->info.cipher == HIL_CIPHER_NULL || (t->secrets != NULL && t->version == 0x0304 && !s->tried) ||
+    return s->opener != NULL || t->info.cipher == HIL_CIPHER_NULL ||
+           (t->secrets != NULL && t->version == 0x0304 && !s->tried) ||
            (t->secrets != NULL && t->early_data && side == c->client);
 }
 
@@ -113,8 +116,8 @@ static int open_early(struct hil_decoder *d, struct hil_tls *t, struct hil_tls_s
 }
 
 /* The epoch that follows, when Finished (or EndOfEarlyData) itself was lost or early data were refused. */
-static int open_next_epoch(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body,
-                           size_t n) {
+static int open_next_epoch(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type,
+                           const uint8_t *body, size_t n) {
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
     bool client = side == c->client;
@@ -134,14 +137,16 @@ static int open_next_epoch(struct hil_decoder *d, struct hil_conn *c, int side, 
     return -1;
 }
 
-static int open13(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body, size_t n) {
+static int open13(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body,
+                  size_t n) {
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
     unsigned ahead = s->failed > TRIES_MAX ? 0 : s->gap ? AHEAD_GAP : s->opened == 0 ? AHEAD_FIRST : 0;
     if (s->opener == NULL && !s->tried) {
         first_epoch(d, c, side);
     }
-    int got = s->opener != NULL ? hil_opener_open(s->opener, type, s->version, body, n, d->scratch, ahead) : -1;
+    int got =
+        s->opener != NULL ? hil_opener_open(s->opener, type, s->version, body, n, d->scratch, ahead) : -1;
     if (got < 0 && !s->app_keys && s->failed < TRIES_MAX && (s->gap || t->early_data || s->opened == 0)) {
         got = open_next_epoch(d, c, side, type, body, n);
     }
@@ -149,7 +154,8 @@ static int open13(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *
 }
 
 /* Plaintext length with the bytes in d->scratch, or -1: stays sealed. */
-int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body, size_t n) {
+int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body,
+                   size_t n) {
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
     int got = -1;

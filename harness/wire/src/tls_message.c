@@ -132,7 +132,8 @@ static void client_state(struct hil_decoder *d, struct hil_conn *c, const struct
     }
 }
 
-static void client_hello(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b, uint32_t records) {
+static void client_hello(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b,
+                         uint32_t records) {
     struct hil_client_hello h;
     struct hil_tls *t = c->tls;
     const char *fault = hil_parse_client_hello(b, &h);
@@ -175,7 +176,8 @@ static void server_state(struct hil_conn *c, const struct hil_server_hello *h) {
     }
     if (h->hrr) {
         t->retry = true;
-        t->version = h->version; /* so that the ChangeCipherSpec beside it is taken for what it is in TLS 1.3 */
+        t->version =
+            h->version; /* so that the ChangeCipherSpec beside it is taken for what it is in TLS 1.3 */
         t->suite = h->suite;
         return;
     }
@@ -319,7 +321,8 @@ static void one_cert(struct hil_decoder *d, struct hil_span der) {
 
 #define CHAIN_MAX 32
 
-static void certificate(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b, uint32_t records) {
+static void certificate(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b,
+                        uint32_t records) {
     if (!hil_ev_begin(d, HIL_EV_certificate, c, side)) {
         return;
     }
@@ -446,7 +449,8 @@ static void encrypted_extensions(struct hil_decoder *d, struct hil_conn *c, int 
     hil_ev_end(d);
 }
 
-static void plain_message(struct hil_decoder *d, struct hil_conn *c, int side, enum hil_ev ev, struct hil_span b) {
+static void plain_message(struct hil_decoder *d, struct hil_conn *c, int side, enum hil_ev ev,
+                          struct hil_span b) {
     if (hil_ev_begin(d, ev, c, side)) {
         J_UINT(&d->out, "len", b.n);
         hil_ev_end(d);
@@ -540,7 +544,8 @@ void hil_tls_message(struct hil_decoder *d, struct hil_conn *c, int side, uint8_
         plain_message(d, c, side, HIL_EV_certificate_status, b);
         break;
     default:
-        hil_tls_message_lost(d, c, side, type, (uint32_t)b.n, hil_handshake_known(type) ? NULL : "unknown type");
+        hil_tls_message_lost(d, c, side, type, (uint32_t)b.n,
+                             hil_handshake_known(type) ? NULL : "unknown type");
         break;
     }
 }

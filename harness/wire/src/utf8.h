@@ -9,8 +9,8 @@ size_t hil_utf8_step(const uint8_t *p, size_t n, uint32_t *cp);
 
 enum hil_utf8 {
     HIL_UTF8_OK = 0,
-    HIL_UTF8_BAD = 1,       /* ill-formed, surrogates included */
-    HIL_UTF8_NUL = 2,       /* holds U+0000 */
+    HIL_UTF8_BAD = 1,         /* ill-formed, surrogates included */
+    HIL_UTF8_NUL = 2,         /* holds U+0000 */
     HIL_UTF8_DISCOURAGED = 4, /* control characters or non-characters: MQTT says SHOULD NOT */
 };
 /* Bits of enum hil_utf8 that hold for the string. */

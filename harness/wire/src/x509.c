@@ -83,10 +83,18 @@ static const char *oid_find(const struct oid_name *table, size_t n, struct hil_s
 #define OID_FIND(table, oid) oid_find(table, sizeof(table) / sizeof *(table), oid)
 
 static const struct oid_name name_oids[] = {
-    {"CN", 3, {0x55, 4, 3}},  {"SN", 3, {0x55, 4, 4}},  {"serialNumber", 3, {0x55, 4, 5}},
-    {"C", 3, {0x55, 4, 6}},   {"L", 3, {0x55, 4, 7}},   {"ST", 3, {0x55, 4, 8}},
-    {"street", 3, {0x55, 4, 9}}, {"O", 3, {0x55, 4, 10}}, {"OU", 3, {0x55, 4, 11}},
-    {"title", 3, {0x55, 4, 12}}, {"GN", 3, {0x55, 4, 42}}, {"dnQualifier", 3, {0x55, 4, 46}},
+    {"CN", 3, {0x55, 4, 3}},
+    {"SN", 3, {0x55, 4, 4}},
+    {"serialNumber", 3, {0x55, 4, 5}},
+    {"C", 3, {0x55, 4, 6}},
+    {"L", 3, {0x55, 4, 7}},
+    {"ST", 3, {0x55, 4, 8}},
+    {"street", 3, {0x55, 4, 9}},
+    {"O", 3, {0x55, 4, 10}},
+    {"OU", 3, {0x55, 4, 11}},
+    {"title", 3, {0x55, 4, 12}},
+    {"GN", 3, {0x55, 4, 42}},
+    {"dnQualifier", 3, {0x55, 4, 46}},
     {"emailAddress", 9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1}},
     {"UID", 10, {0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1}},
     {"DC", 10, {0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25}},
@@ -110,18 +118,21 @@ static const struct oid_name sig_oids[] = {
 };
 
 static const struct oid_name curve_oids[] = {
-    {"secp192r1", 8, {0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1}}, {"secp256r1", 8, {0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}},
-    {"secp256k1", 5, {0x2b, 0x81, 4, 0, 10}},  {"secp224r1", 5, {0x2b, 0x81, 4, 0, 33}},
-    {"secp384r1", 5, {0x2b, 0x81, 4, 0, 34}},  {"secp521r1", 5, {0x2b, 0x81, 4, 0, 35}},
+    {"secp192r1", 8, {0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1}},
+    {"secp256r1", 8, {0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}},
+    {"secp256k1", 5, {0x2b, 0x81, 4, 0, 10}},
+    {"secp224r1", 5, {0x2b, 0x81, 4, 0, 33}},
+    {"secp384r1", 5, {0x2b, 0x81, 4, 0, 34}},
+    {"secp521r1", 5, {0x2b, 0x81, 4, 0, 35}},
     {"brainpoolP256r1", 9, {0x2b, 0x24, 3, 3, 2, 8, 1, 1, 7}},
     {"brainpoolP384r1", 9, {0x2b, 0x24, 3, 3, 2, 8, 1, 1, 11}},
     {"brainpoolP512r1", 9, {0x2b, 0x24, 3, 3, 2, 8, 1, 1, 13}},
 };
 
 static const struct oid_name eku_oids[] = {
-    {"serverAuth", 8, {0x2b, 6, 1, 5, 5, 7, 3, 1}},   {"clientAuth", 8, {0x2b, 6, 1, 5, 5, 7, 3, 2}},
-    {"codeSigning", 8, {0x2b, 6, 1, 5, 5, 7, 3, 3}},  {"emailProtection", 8, {0x2b, 6, 1, 5, 5, 7, 3, 4}},
-    {"timeStamping", 8, {0x2b, 6, 1, 5, 5, 7, 3, 8}}, {"OCSPSigning", 8, {0x2b, 6, 1, 5, 5, 7, 3, 9}},
+    {"serverAuth", 8, {0x2b, 6, 1, 5, 5, 7, 3, 1}},    {"clientAuth", 8, {0x2b, 6, 1, 5, 5, 7, 3, 2}},
+    {"codeSigning", 8, {0x2b, 6, 1, 5, 5, 7, 3, 3}},   {"emailProtection", 8, {0x2b, 6, 1, 5, 5, 7, 3, 4}},
+    {"timeStamping", 8, {0x2b, 6, 1, 5, 5, 7, 3, 8}},  {"OCSPSigning", 8, {0x2b, 6, 1, 5, 5, 7, 3, 9}},
     {"anyExtendedKeyUsage", 4, {0x55, 0x1d, 0x25, 0}},
 };
 
@@ -140,7 +151,8 @@ static void append(char *to, size_t room, size_t *at, const void *text, size_t n
     to[*at] = 0;
 }
 
-/* BMPString and friends are rare; they come out as their Latin half. Others are taken as UTF-8 and escaped later. */
+/* BMPString and friends are rare; they come out as their Latin half. Others are taken as UTF-8 and escaped
+ * later. */
 static void append_value(char *to, size_t room, size_t *at, uint8_t tag, struct hil_span v) {
     if (tag != TAG_BMP_STRING) {
         append(to, room, at, v.p, v.n);
@@ -271,7 +283,8 @@ static void public_key(struct hil_span spki, struct hil_cert *c) {
     struct hil_span oid;
     struct hil_span bits;
     c->key = "other";
-    if (!expect(&spki, TAG_SEQUENCE, &alg) || !expect(&alg, TAG_OID, &oid) || !expect(&spki, TAG_BIT_STRING, &bits)) {
+    if (!expect(&spki, TAG_SEQUENCE, &alg) || !expect(&alg, TAG_OID, &oid) ||
+        !expect(&spki, TAG_BIT_STRING, &bits)) {
         return;
     }
     const char *name = OID_FIND(key_oids, oid);
@@ -425,7 +438,8 @@ static const char *parse_tbs(struct hil_span tbs, struct hil_cert *c) {
         return "issuer";
     }
     name_text(part, c->issuer, sizeof c->issuer, NULL, 0);
-    if (!expect(&tbs, TAG_SEQUENCE, &part) || !parse_time(&part, &c->not_before) || !parse_time(&part, &c->not_after)) {
+    if (!expect(&tbs, TAG_SEQUENCE, &part) || !parse_time(&part, &c->not_before) ||
+        !parse_time(&part, &c->not_after)) {
         return "validity";
     }
     if (!element(&tbs, &tag, &part, &c->subject_der) || tag != TAG_SEQUENCE) {

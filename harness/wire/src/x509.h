@@ -1,16 +1,18 @@
-/* The facts of an X.509 certificate (RFC 5280) that a diagnosis needs. DER is read strictly enough to be safe, not
- * to judge validity: fields that cannot be read stay empty, and `malformed` says where reading stopped. */
+/* The facts of an X.509 certificate (RFC 5280) that a diagnosis needs. DER is read strictly enough to be
+ * safe, not to judge validity: fields that cannot be read stay empty, and `malformed` says where reading
+ * stopped. */
 #ifndef HIL_WIRE_X509_H
 #define HIL_WIRE_X509_H
 
 #include "bytes.h"
 
 #define HIL_NAME_MAX 512
-#define HIL_SAN_MAX 16
-#define HIL_EKU_MAX 8
+#define HIL_SAN_MAX  16
+#define HIL_EKU_MAX  8
 
 struct hil_cert {
-    char subject[HIL_NAME_MAX], issuer[HIL_NAME_MAX], cn[256]; /* "C=…, O=…, CN=…" in the order of the certificate */
+    char subject[HIL_NAME_MAX], issuer[HIL_NAME_MAX],
+        cn[256]; /* "C=…, O=…, CN=…" in the order of the certificate */
     struct hil_span subject_der, issuer_der, serial, ski, aki;
     int64_t not_before, not_after; /* Unix seconds */
     struct hil_span dns[HIL_SAN_MAX], ip[HIL_SAN_MAX];
