@@ -8,6 +8,7 @@ What goes wrong on the bench's side is a LabError and becomes the verdict `lab`;
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 
 from harness import provision, store
+from harness.device import backtrace
 from harness.device.base import Locates
 from harness.device.boards import emulated, open_board
 from harness.device.console import console
@@ -182,6 +184,8 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
             end = _trouble(error, item)
             if end.kind == "hang" and isinstance(board, Locates) and (place := board.hang_place()):
                 end = replace(end, detail=f"{end.detail}; the program is at {place}")
+            if end.kind == "fault" and (place := _fault_place(error, bench.image.path)):
+                end = replace(end, detail=f"{end.detail}; {place}")
         bench.step("collect")
         shim.poll()
         said = [Said(event.name, event.fields, event.line) for event in shim.events]
@@ -224,6 +228,15 @@ def _play(shim: Shim, item: PlanItem, settings: dict[str, str]) -> DeviceEnd:
         done = shim.wait_event(("done",), bound)
     fields = done.fields
     return DeviceEnd("done", fields.get("result", ""), fields.get("stage", ""), fields.get("rc", ""))
+
+
+def _fault_place(error: DeviceTrouble, image: Path) -> str:
+    """Function and line of a fault's program counter; "" when the image does not tell."""
+    pc = error.event.fields.get("pc", "") if error.event is not None else ""
+    if re.fullmatch("[0-9a-f]{8}", pc) is None or int(pc, 16) == 0:
+        return ""
+    place = backtrace.places(image, [int(pc, 16)])[0]
+    return f"pc is {place}" if " " in place else ""
 
 
 def _trouble(error: DeviceTrouble, item: PlanItem) -> DeviceEnd:
@@ -319,7 +332,8 @@ def _verdict(
 ) -> Verdict:  # fmt: skip
     return Verdict(
         id=item.id, target=item.target, profile=item.profile, title=item.scenario.title, clause=item.scenario.clause,
-        level=item.scenario.level, verdict=ruling.verdict, why=ruling.why or ruling.verdict, causes=tuple(ruling.causes),
+        level=item.scenario.level, verdict=ruling.verdict, why=ruling.why or ruling.verdict,
+        causes=tuple(ruling.causes),
         alerts=tuple(a for a in (seen.alerts() if seen else ()) if a.code != 0), attempts=attempts,
         expected_alerts=ruling.expected_alerts, differences=_differences(fit), seconds=round(seconds, 3),
         notes=tuple(dict.fromkeys(ruling.notes)),

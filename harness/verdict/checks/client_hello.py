@@ -69,8 +69,8 @@ def supported_versions(seen: Seen) -> Iterable[Result]:
         versions = hello.get("versions")
         if versions is None:
             if does13:
-                yield Finding("must", "the build does TLS 1.3 and offers no supported_versions", "tls.no_common_version",
-                              (frame(hello),))  # fmt: skip
+                yield Finding("must", "the build does TLS 1.3 and offers no supported_versions",
+                              "tls.no_common_version", (frame(hello),))  # fmt: skip
             else:
                 yield Vacuous("a 1.2-only hello without supported_versions does not say how low it goes (see T12-19)")
             continue

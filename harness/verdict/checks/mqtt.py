@@ -23,8 +23,8 @@ def _statements(packets: Iterable[Event], only: Sequence[str] = ()) -> Iterable[
         for broken in packet.get("statements") or ():
             if only and not any(broken["id"].startswith(prefix) for prefix in only):
                 continue
-            yield Finding(broken.get("level", "must"), f"{packet.get('type')}: {broken['id']}: {broken.get('text', '')}",
-                          MALFORMED, (frame(packet),))  # fmt: skip
+            yield Finding(broken.get("level", "must"),
+                          f"{packet.get('type')}: {broken['id']}: {broken.get('text', '')}", MALFORMED, (frame(packet),))  # fmt: skip
 
 
 @check("MQTT-3.1.0-1, 3.1.0-2")
@@ -70,7 +70,8 @@ def connect_flags(seen: Seen) -> Iterable[Result]:
         for key, there in (("mqtt.username", has_user), ("mqtt.password", has_password)):
             if bool(settings.get(key)) != there:
                 yield Finding("must", f"{key} is {'configured' if settings.get(key) else 'not configured'} "
-                              f"and {'sent' if there else 'not sent'}", "mqtt.bad_credentials", (frame(packet),))  # fmt: skip
+                              f"and {'sent' if there else 'not sent'}",
+                              "mqtt.bad_credentials", (frame(packet),))  # fmt: skip
         will = packet.get("will")
         wanted = settings.get("mqtt.will", "")
         if bool(wanted) != bool(will):
@@ -248,8 +249,8 @@ def keep_alive_kept(seen: Seen) -> Iterable[Result]:
     for before, after in itertools.pairwise(sent):
         gap = (after["t"] - before["t"]) / NS
         if before.get("conn") == after.get("conn") and gap > keepalive + KEEPALIVE_TOLERANCE:
-            yield Finding("must", f"{gap:.2f} s without a packet, keep-alive is {keepalive} s", "mqtt.keepalive_timeout",
-                          (frame(before), frame(after)))  # fmt: skip
+            yield Finding("must", f"{gap:.2f} s without a packet, keep-alive is {keepalive} s",
+                          "mqtt.keepalive_timeout", (frame(before), frame(after)))  # fmt: skip
     pings = seen.mqtt("c", "PINGREQ")
     if not pings:
         yield Finding("must", "no PINGREQ while idle", "mqtt.keepalive_timeout")

@@ -1,0 +1,37 @@
+"""`hil report`: the reports of a run, made again from run.json and the verdict.json files (after a kill, say)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples:\n  hil report\n  hil report reports/runs/20261121T024603Z-18c825c9c1\n  hil report --json"
+    )
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a run's folder (the latest)")
+    parser.add_argument("--json", action="store_true", help="print the run as data")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from harness import report, session, store
+    from harness.report.summary import totals_line
+    from harness.report.terminal import failure_block, wants_colour
+
+    folder = session.run_folder(arguments.run)
+    summary = store.read_run(folder)
+    store.write_run(folder, summary)
+    written = report.write_all(folder, summary)
+    if arguments.json:
+        sys.stdout.write((folder / store.RUN).read_text())
+        return 0
+    colour = wants_colour(sys.stdout)
+    for verdict in summary.verdicts:
+        if verdict.verdict in ("fail", "lab"):
+            print(failure_block(verdict, colour=colour, relative_to=Path.cwd()), end="\n\n")
+    print(f"{', '.join(summary.targets)}: {totals_line(summary.totals)}")
+    for path in written:
+        print(path)
+    return 0
