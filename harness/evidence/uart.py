@@ -149,6 +149,12 @@ def _event_hits(raw: dict[str, Any], hints: str, version: str) -> list[UartHit]:
     if name == "tls" and re.fullmatch(r"\d{1,3}", alert):
         found = _alert_hit({**raw, "dir": "rx", "level": -1, "code": int(alert), "text": text})
         hits += [found] if found else []
+    code = raw["fields"].get("code", "")
+    if name == "mqtt" and raw["fields"].get("state") in ("refused", "suback") and re.fullmatch(r"[1-9]\d{0,2}", code):
+        form = "connack" if raw["fields"]["state"] == "refused" else "suback"
+        if form == "connack" or int(code) >= 128:
+            answer = {**raw, "value": int(code), "form": form, "token": code, "context": "", "api": "", "text": text}
+            hits += _code_hits(answer, hints, version)
     return hits
 
 

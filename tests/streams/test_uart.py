@@ -74,6 +74,22 @@ def test_shim_log_gives_events_codes_boots_and_losses(tmp_path: Path) -> None:
     assert found.faults[0].registers == {"pc": "0x08001234", "cfsr": "0x00008200"}
 
 
+@pytest.mark.parametrize(
+    ("event", "wanted"),
+    [
+        ("mqtt state=refused code=5", [("connack", 5)]), ("mqtt state=refused code=135", [("mqtt5", 135)]),
+        ("mqtt state=suback id=1 code=128", [("connack", 128)]), ("mqtt state=suback id=1 code=1", []),
+        ("mqtt state=connack code=0", []), ("mqtt state=pub code=5", []),
+        ("api name=mbedtls_ssl_get_verify_result rc=0x09", [("mbedtls_verify", 9)]),
+        ("api name=mbedtls_ssl_handshake rc=-0x2700", [("mbedtls", -0x2700)]),
+        ("api name=mbedtls_ssl_handshake rc=0", []),
+    ],
+)  # fmt: skip
+def test_codes_inside_shim_events(tmp_path: Path, event: str, wanted: list[tuple[str, int]]) -> None:
+    found = log(tmp_path, f"{shim('0 1 boot stack=mbedtls-2.28.3')}\n{shim('1 2 ' + event)}\n")
+    assert [(hit.stack, hit.code) for hit in found.codes] == wanted
+
+
 def test_a_fault_dump_is_one_fault_with_its_registers(tmp_path: Path) -> None:
     found = log(tmp_path, "HardFault!\nPC = 0x08001234 LR = 0x08000f00\nCFSR: 0x00008200 HFSR: 0x40000000\nrest\n")
     assert len(found.faults) == 1
@@ -135,7 +151,7 @@ def test_of_a_huge_log_the_ends_are_read(tmp_path: Path) -> None:
 
 
 def test_a_device_that_never_ends_is_cut() -> None:
-    program = [paths.BIN / "hil-uart", "--max", "2", "/dev/zero"]
+    program = [str(paths.BIN / "hil-uart"), "--max", "2", "/dev/zero"]
     done = subprocess.run(program, capture_output=True, timeout=30, check=True)
     assert json.loads(done.stdout.splitlines()[-1])["bytes"] == 2 << 20
 

@@ -17,6 +17,7 @@
 #define SLOTS 4096 /* power of two */
 #define RING  256
 #endif
+#define TICKS  1000
 #define OUT    4096
 #define BUDGET 20000
 #define EVENTS 50000
@@ -316,7 +317,7 @@ static bool fresh(struct hil_emit *e, const struct hil_uart_hit *h) {
     slot->line = h->line;
     slot->has_t = h->has_t;
     slot->t = h->t;
-    return slot->count <= SAME;
+    return slot->count <= (tick ? TICKS : SAME);
 }
 
 void hil_emit_hit(void *emit, const struct hil_uart_hit *h) {
@@ -353,7 +354,7 @@ void hil_emit_end(struct hil_emit *e, const struct hil_uart *u) {
     }
     for (size_t i = 0; i < SLOTS; i++) {
         const struct slot *s = &e->slots[i];
-        if (s->count <= SAME)
+        if (s->count <= (s->kind == HIL_UART_EVENT ? TICKS : SAME))
             continue;
         head(e, "repeat", s->line, s->has_t, s->t);
         plain(e, "of", kinds[s->kind]);
