@@ -115,7 +115,7 @@ static void tls_event(const char *what, const struct hil_tls_result *r) {
             alert[at++] = (char)('0' + r->alert / 10 % 10);
         alert[at] = (char)('0' + r->alert % 10);
     }
-    hil_event("tls", "state=%s version=%s suite=%s rc=%d alert=%s flags=%lx resumed=%d", what,
+    hil_event("tls", "state=%s version=%s suite=%s rc=%d alert=%s flags=0x%lx resumed=%d", what,
               r->version != NULL ? r->version : "", r->suite != NULL ? r->suite : "", r->rc, alert,
               (unsigned long)r->verify_flags, r->resumed ? 1 : 0);
 }

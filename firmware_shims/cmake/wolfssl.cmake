@@ -16,9 +16,10 @@ function(hil_add_stack_library)
   target_include_directories(hil_stack SYSTEM PUBLIC ${dir})
   target_include_directories(hil_stack PUBLIC ${HIL_ROOT}/stacks)
   target_compile_definitions(hil_stack PUBLIC WOLFSSL_USER_SETTINGS)
-  target_compile_options(hil_stack PRIVATE -w -include ${HIL_ROOT}/stacks/wolfssl_user_settings.h)
+  target_compile_options(hil_stack PRIVATE -w -fwrapv -include ${HIL_ROOT}/stacks/wolfssl_user_settings.h)
   set_target_properties(hil_stack PROPERTIES C_EXTENSIONS ON)
   target_link_libraries(hil_stack PRIVATE hil_board_flags)
+  # (-fwrapv: its big-number code lets signed numbers wrap.)
   # The library looks for its configuration under this name.
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/wolfssl/user_settings.h
     CONTENT "#include \"${HIL_ROOT}/stacks/wolfssl_user_settings.h\"\n")

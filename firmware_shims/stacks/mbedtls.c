@@ -340,6 +340,8 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
         result->resumed = rc == 0 && resumed;
         uint32_t flags = mbedtls_ssl_get_verify_result(&ssl);
         result->verify_flags = flags == 0xFFFFFFFFu ? 0 : flags; /* all ones: it never came to that */
+        if (result->verify_flags != 0)
+            hil_event("api", "name=mbedtls_ssl_get_verify_result rc=0x%02lx", (unsigned long)result->verify_flags);
     }
     fill(result, rc);
     current = NULL;

@@ -349,7 +349,6 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
     result->version = version_name();
     if (rc != WOLFSSL_SUCCESS) {
         fill(result, rc);
-        result->verify_flags = rc <= ASN_PARSE_E && rc >= ASN_NO_SIGNER_E ? 1u : 0;
         return -1;
     }
     fill(result, 0);

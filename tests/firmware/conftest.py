@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -41,8 +42,11 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def firmware(stack: str) -> Path:
-    return build(stack)
+def firmware(stack: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, so that a build next door does not pull it away."""
+    copy = tmp_path_factory.mktemp(f"firmware-{stack}") / "firmware"
+    shutil.copy2(build(stack), copy)
+    return copy
 
 
 @pytest.fixture(scope="session")

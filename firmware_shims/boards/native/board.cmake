@@ -4,7 +4,7 @@ set(HIL_BOARD_SOURCES
   ${HIL_ROOT}/boards/native/heap.c
   ${HIL_ROOT}/net/posix.c)
 set(HIL_BOARD_COMPILE_OPTIONS -O2 -g -fno-strict-aliasing -fstack-protector-strong)
-set(HIL_BOARD_DEFINITIONS _GNU_SOURCE HIL_BOARD_NATIVE=1)
+set(HIL_BOARD_DEFINITIONS _GNU_SOURCE HIL_BOARD_NATIVE=1 HIL_MQTT_RX_MAX=262144u)
 set(HIL_BOARD_INCLUDES ${HIL_ROOT}/boards/native)
 set(HIL_BOARD_LIBS "")
 if(NOT HIL_SANITIZE)
