@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -27,6 +27,7 @@ class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
     fits: Branch
     unfit: Branch
     checks: tuple[str, ...] = ()
+    round: int = 0  # of a repeated run; 0: not repeated
     skip: str = ""
 
     @property
@@ -41,12 +42,14 @@ class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def node(self) -> str:
         """The name pytest and JUnit use."""
-        return f"{self.scenario.id}[{self.target}-{self.permutation}]"
+        again = f"#{self.round}" if self.round else ""
+        return f"{self.scenario.id}[{self.target}-{self.permutation}]{again}"
 
     @property
     def folder(self) -> str:
         """A folder name for its evidence."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{self.scenario.id}-{self.permutation}")
+        again = f"-{self.round:03}" if self.round else ""
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{self.scenario.id}-{self.permutation}{again}")
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     keyword: str = ""
     only: tuple[str, ...] | None = None
     shard: tuple[int, int] | None = None
+    repeat: int = 1
 
 
 def plan(
@@ -74,9 +78,18 @@ def plan(
                              f"it can: {', '.join(target.defects) or 'none'}")  # fmt: skip
     items = [item for scenario in scenarios.values() for item in permutations(scenario, profiles, target)]
     chosen = [item for item in items if selection is None or selected(item, selection)]
+    chosen = repeated(chosen, selection.repeat if selection else 1)
     if not chosen:
         raise NothingSelected("no scenario fits the selection", "`hil list` names what there is")
     return tuple(chosen)
+
+
+def repeated(items: Iterable[PlanItem], times: int) -> list[PlanItem]:
+    """Round after round of the same items."""
+    known = list(items)
+    if times <= 1:
+        return known
+    return [msgspec.structs.replace(item, round=n) for n in range(1, times + 1) for item in known]
 
 
 def permutations(scenario: Scenario, profiles: Mapping[str, Profile], target: Target) -> list[PlanItem]:

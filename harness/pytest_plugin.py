@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--shard", default="", metavar="I/N", help="the I-th of N parts")
     group.addoption("--defect", action="append", default=[], metavar="NAME", help="switch this firmware defect on")
     group.addoption("--retries", type=int, default=0, metavar="N", help="attempts after a failure (0)")
+    group.addoption("--repeat", type=int, default=1, metavar="N", help="everything N times")
     group.addoption("--fail-on-flaky", action="store_true", help="exit 13 when something passed on a retry only")
     group.addoption("--run-dir", default="", metavar="DIR", help="where evidence goes (reports/runs/…)")
 
@@ -51,6 +52,7 @@ def _options(config: pytest.Config) -> Options:
         profiles=tuple(get("--profile")), only_failed=get("--only-failed"), shard=get("--shard"),
         defects=tuple(get("--defect")), retries=get("--retries"), fail_on_flaky=get("--fail-on-flaky"),
         run_dir=get("--run-dir"),
+        repeat=get("--repeat"),
     )  # fmt: skip
 
 
@@ -115,9 +117,9 @@ class ScenarioFile(pytest.File):
         target = find(options.target, load())
         known, selection = profiles.load(), session.selection(options)
         for one in scenario.load_file(self.path).values():
-            for item in plan.permutations(one, known, target):
-                if plan.selected(item, selection):
-                    yield ScenarioItem.from_parent(self, name=item.node, planned=item)
+            chosen = [i for i in plan.permutations(one, known, target) if plan.selected(i, selection)]
+            for item in plan.repeated(chosen, selection.repeat):
+                yield ScenarioItem.from_parent(self, name=item.node, planned=item)
 
 
 class ScenarioItem(pytest.Item):

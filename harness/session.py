@@ -49,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     fail_on_flaky: bool = False
     run_dir: str = ""
+    repeat: int = 1
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ def selection(options: Options) -> Selection:
             v.id for v in store.read_run(run_folder(options.only_failed)).verdicts if v.verdict in FAILED_BEFORE
         )
     return Selection(
-        ids=options.ids, layers=options.layers, profiles=options.profiles, keyword=options.keyword, only=only,
+        ids=options.ids, layers=options.layers, profiles=options.profiles, keyword=options.keyword, only=only, repeat=options.repeat,
         shard=_shard(options.shard),
     )  # fmt: skip
 

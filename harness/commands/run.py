@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--defect", action="append", default=[], metavar="NAME",
                         help="switch a defect of the firmware on for the whole run (tests of the bench)")  # fmt: skip
     parser.add_argument("--retries", type=int, default=0, metavar="N", help="attempts after a failure (0)")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="everything N times")
     parser.add_argument("--fail-on-flaky", action="store_true", help="exit 13 when something passed on a retry only")
     parser.add_argument("--run-dir", default="", metavar="DIR", help="where evidence goes (reports/runs/…)")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why something would not")
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         profiles=tuple(arguments.profile), only_failed=arguments.only_failed, shard=arguments.shard,
         defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,
         run_dir=arguments.run_dir,
+        repeat=arguments.repeat,
     )  # fmt: skip
     target, items = session.planned(options)
     if arguments.scenarios:
@@ -89,6 +91,7 @@ def _pytest(arguments: argparse.Namespace, options: object, workers: str) -> int
     words += [f"--profile={x}" for x in options.profiles] + [f"--defect={x}" for x in options.defects]
     for flag, value in (("only-failed", options.only_failed), ("shard", options.shard)):
         words += [f"--{flag}={value}"] if value else []
+    words += [f"--repeat={options.repeat}"] if options.repeat > 1 else []
     words += ["--fail-on-flaky"] if options.fail_on_flaky else []
     words += ["-k", arguments.keyword] if arguments.keyword else []
     words += ["-n", workers, "--dist", "worksteal"] if workers and workers != "0" else []

@@ -24,7 +24,8 @@ def _statements(packets: Iterable[Event], only: Sequence[str] = ()) -> Iterable[
             if only and not any(broken["id"].startswith(prefix) for prefix in only):
                 continue
             yield Finding(broken.get("level", "must"),
-                          f"{packet.get('type')}: {broken['id']}: {broken.get('text', '')}", MALFORMED, (frame(packet),))  # fmt: skip
+                          f"{packet.get('type')}: {broken['id']}: {broken.get('text', '')}",
+                          MALFORMED, (frame(packet),))  # fmt: skip
 
 
 @check("MQTT-3.1.0-1, 3.1.0-2")
