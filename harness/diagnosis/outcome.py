@@ -83,11 +83,17 @@ def refusal_after_connect(conn: Conn) -> Event | None:
     ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
     if not ends or min(ends) - int(reply.get("t", 0)) > GRACE:
         return None
-    alone = [s for s in data_records(conn, "c") if int(s.get("len", 0)) not in PING_SIZES]
-    return reply if len(data_records(conn, "c")) == 1 and len(alone) == 1 else None
+    sent = [s for s in data_records(conn, "c") if _before(s, ends, conn)]
+    return reply if len(sent) == 1 and int(sent[0].get("len", 0)) not in PING_SIZES else None
+
+
+def _before(sealed: Event, ends: list[int], conn: Conn) -> bool:
+    """What the device says after the broker closed is no part of the session."""
+    return conn.sender_first != "s" or int(sealed.get("t", 0)) <= min(ends)
 
 
 CONNACK_SIZES = (20, 21, 22, 13, 28, 29, 53, 69, 85)  # 4 or 5 bytes of CONNACK: 1.3 and 1.2 AEAD, CCM_8, CBC
+EOF = "unexpected eof while reading"  # OpenSSL: the other side closed without close_notify
 PING_SIZES = (19, 18, 26, 11, 10)  # 2 bytes: DISCONNECT, PINGREQ, or an alert
 
 
@@ -113,6 +119,8 @@ def works(story: Story) -> bool | None:
         state = connected(conn)
         if state is not None:
             guessed = bool(conn.sealed) and not conn.mqtt
+            if guessed and not state and accepted_in_logs(story) and refusal_after_connect(conn) is not None:
+                return True
             return False if state and guessed and refused_in_logs(story) else state
     if any(c.established for c in story.conns):
         return None
@@ -123,10 +131,23 @@ def works(story: Story) -> bool | None:
     return None
 
 
+def accepted_in_logs(story: Story) -> bool:
+    """The broker says that it let a client in, and nothing of one that it refused."""
+    kinds = {e.kind for e in story.broker}
+    refused = any(e.kind == "sending_connack" and e.connack for e in story.broker)
+    return "connected" in kinds and "not_authorised" not in kinds and not refused
+
+
 def refused_in_logs(story: Story) -> bool:
     """Broker or device say that CONNECT was refused, and nobody says that one was accepted."""
     if any(e.kind == "connected" for e in story.broker):
         return False
-    if any((e.kind == "sending_connack" and e.connack) or e.kind == "not_authorised" for e in story.broker):
-        return True
+    unknown = ("protocol_error", "malformed", "invalid_protocol")
+    for e in story.broker:
+        if (e.kind == "sending_connack" and e.connack) or e.kind == "not_authorised":
+            return True
+        if e.kind in unknown and e.client in ("", "<unknown>"):
+            return True
+        if e.code is not None and e.kind in ("openssl_error", "client_connection_failed") and e.reason != EOF:
+            return True
     return any(h.stack == "connack" and h.code for h in story.uart)

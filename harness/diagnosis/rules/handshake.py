@@ -53,9 +53,10 @@ def record_corrupt(story: Story) -> Iterable[Claim]:
                 frame=alert.frame,
             )
             return
-    if works(story):
-        return
     said = [e for e in story.broker if e.reason.lower() in _CORRUPT_LOG or e.alert == 20]
+    let_in = max((e.line for e in story.broker if e.kind == "connected"), default=0)
+    if works(story) and not (said and said[-1].line > let_in > 0):
+        return
     if said:
         yield Claim(id="tls.record_corrupt", confidence="probable", weight=LOGGED, evidence=(log(said[0]),))
 

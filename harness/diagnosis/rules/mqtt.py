@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import Conn, Event, Story
-from harness.diagnosis.outcome import refusal_after_connect, works
+from harness.diagnosis.outcome import accepted_in_logs, refusal_after_connect, works
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     LIKELY,
@@ -210,7 +210,7 @@ def sealed_refusal(story: Story) -> Iterable[Claim]:
         if conn.mqtt or conn.alerts or not conn.sealed or conn.decrypted:
             continue
         reply = refusal_after_connect(conn)
-        if reply is None or any(e.code is not None for e in story.broker):
+        if reply is None or any(e.code is not None for e in story.broker) or accepted_in_logs(story):
             continue
         for cause, weight in (("mqtt.bad_credentials", MAYBE + 4), ("mqtt.client_id_refused", MAYBE)):
             yield Claim(

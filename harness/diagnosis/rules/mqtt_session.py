@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.diagnosis.facts import NS, Conn, Event, Story
-from harness.diagnosis.outcome import PING_SIZES, connected
+from harness.diagnosis.outcome import PING_SIZES, accepted_in_logs, answer, connected
 from harness.diagnosis.rules.claim import (
     LIKELY,
     LOGGED,
@@ -68,7 +68,7 @@ def _packet_claim(cause: str, packet: Event, text: str, confidence: Any) -> Clai
 def ended_by_broker(story: Story) -> Iterable[Claim]:
     """A session that worked and was then closed by the broker: why?"""
     for conn in story.conns:
-        if connected(conn) is not True:
+        if connected(conn) is not True and not _sealed_session(story, conn):
             continue
         reason = next((m for m in conn.packets("DISCONNECT", "s")), None)
         if reason is not None:
@@ -87,7 +87,7 @@ def _closed_by_broker(conn: Conn) -> bool:
     """The broker ended it while the device had not said goodbye."""
     if conn.packets("DISCONNECT", "c"):
         return False
-    goodbye = [a for a in conn.alerts if a.sender == "device"]
+    goodbye = [a for a in conn.alerts if a.sender == "device" and not a.after_fin]
     if conn.mqtt:
         closing = [a for a in conn.alerts if a.sender == "broker"]
         ended = conn.sender_first == "s" or bool(closing and not closing[0].after_fin)
@@ -97,7 +97,8 @@ def _closed_by_broker(conn: Conn) -> bool:
 
 def _device_said_bye(conn: Conn) -> bool:
     """Sealed: the device's last record is as long as DISCONNECT or close_notify, and ends the talk."""
-    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    closed = min((int(e.get("t", 0)) for e in [*conn.fins, *conn.resets] if e.get("dir") == "s"), default=0)
+    mine = [s for s in conn.sealed if s.get("dir") == "c" and int(s.get("t", 0)) <= (closed or conn.last)]
     theirs = [s for s in conn.sealed if s.get("dir") == "s"]
     if not mine:
         return False
@@ -221,6 +222,18 @@ def session_by_log(story: Story) -> Iterable[Claim]:
         evidence=(log(entry),),
         explain=_SAYS[cause],
     )
+
+
+def _sealed_session(story: Story, conn: Conn) -> bool:
+    """Sealed: answered, then cut by the broker, and it was no refusal: the log knows of none, or another connection
+    was opened in between (a refusal ends at once)."""
+    reply = answer(conn) if conn.sealed and not conn.mqtt and conn.sender_first == "s" else None
+    ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
+    if reply is None or not ends:
+        return False
+    if accepted_in_logs(story):
+        return True
+    return any(int(reply.get("t", 0)) < c.opened < min(ends) for c in story.conns if c is not conn and c.server_hello)
 
 
 def _taken_over(story: Story, conn: Conn, closed_at: int) -> bool:

@@ -206,6 +206,19 @@ def max_connections(story: Story) -> Iterable[Claim]:
                 explain="The broker accepts no more connections (max_connections).",
             )
             return
+    for conn in failing(story)[-1:]:
+        if not is_cut_by_broker(conn) or not conn.fins or conn.fins[0].get("dir") != "s":
+            continue
+        served = [c for c in story.conns if c is not conn and c.server == conn.server and c.payload("s")]
+        if any(c.opened < conn.opened and c.last > conn.opened for c in served):
+            yield Claim(
+                id="mqtt.server_unavailable",
+                confidence="possible",
+                weight=LIKELY,
+                evidence=(frame(conn.fins[0], "FIN without one byte, while another connection is being served"),),
+                explain="The broker accepts TCP and closes at once beside a session that works: a connection limit.",
+                frame=int(conn.fins[0].get("frame", 0)),
+            )
 
 
 def is_cut_by_broker(conn: Conn) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.diagnosis.facts import Conn, Story
+from harness.diagnosis.facts import Conn, Event, Story
 from harness.diagnosis.rules.claim import LOGGED, PROVED, Claim, entries, failing, frame, log
 from harness.diagnosis.rules.network import is_cut_by_broker
 
@@ -24,7 +24,7 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
         mqtt_log = [e for e in story.broker if e.kind == "protocol_error" and e.client == "<unknown>"]
         answer = conn.data.get("s")
         known_plain = story.listener is not None and not story.listener.tls and story.listener.source != "inferred"
-        if answer is None and not is_cut_by_broker(conn):
+        if answer is None and (not is_cut_by_broker(conn) or _speaks_tls(story, conn)):
             continue
         if story.listener is not None and story.listener.tls and story.listener.source != "inferred" and not mqtt_log:
             continue
@@ -48,6 +48,11 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
             explain=f"The device speaks TLS to {conn.server}, which is a plain listener.",
             frame=int(conn.hellos[0].get("frame", 0)),
         )
+
+
+def _speaks_tls(story: Story, conn: Conn) -> bool:
+    """Another connection to the same port got a ServerHello."""
+    return any(c.server == conn.server and c.server_hello is not None for c in story.conns)
 
 
 def plain_mqtt_on_tls_port(story: Story) -> Iterable[Claim]:
@@ -111,10 +116,21 @@ def not_mqtt(story: Story) -> Iterable[Claim]:
         inside = [a for a in conn.app if a.get("dir") == "c"]
         if not inside or conn.packets("CONNECT", "c"):
             continue
+        kind = packet_type(inside[0])
+        if kind:
+            text = f"the first packet is {kind}, not CONNECT [MQTT-3.1.0-1]"
+            yield Claim(
+                id="mqtt.malformed_packet",
+                confidence="probable",
+                weight=PROVED + 2,
+                evidence=(frame(inside[0], text),),
+                explain=text[:1].upper() + text[1:] + ".",
+                frame=int(inside[0].get("frame", 0)),
+            )
         yield Claim(
             id="protocol.not_mqtt",
-            confidence="probable",
-            weight=PROVED,
+            confidence="possible" if kind else "probable",
+            weight=PROVED - (40 if kind else 0),
             evidence=(frame(inside[0], f"inside TLS the device sent {inside[0].get('first', '')}"),),
             explain="The TLS session is up and what the device sends inside is not MQTT.",
             frame=int(inside[0].get("frame", 0)),
@@ -122,3 +138,22 @@ def not_mqtt(story: Story) -> Iterable[Claim]:
         said = [e for e in story.broker if e.kind in ("protocol_error", "malformed")]
         if said:
             yield Claim(id="mqtt.malformed_packet", confidence="possible", weight=LOGGED - 5, evidence=(log(said[0]),))
+
+
+_PACKETS = {
+    0x3: "PUBLISH", 0x6: "PUBREL", 0x8: "SUBSCRIBE", 0xA: "UNSUBSCRIBE", 0xC: "PINGREQ", 0xE: "DISCONNECT",
+}  # fmt: skip
+
+
+def packet_type(app: Event) -> str:
+    """Name of the one whole MQTT packet that these bytes are, "" when they are none (or a CONNECT)."""
+    data = bytes.fromhex(str(app.get("first", "")))
+    kind = _PACKETS.get(data[0] >> 4, "") if data else ""
+    if not kind or (kind != "PUBLISH" and data[0] & 15 != (2 if kind in ("PUBREL", "SUBSCRIBE", "UNSUBSCRIBE") else 0)):
+        return ""
+    size = 0
+    for index, digit in enumerate(data[1:5]):
+        size |= (digit & 127) << (7 * index)
+        if digit < 128:
+            return kind if size + index + 2 == int(app.get("len", 0)) else ""
+    return ""

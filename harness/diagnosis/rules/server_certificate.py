@@ -259,7 +259,10 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
         46: ("server_certificate.untrusted", "device.clock_unset"),
         42: ("server_certificate.name_mismatch", "server_certificate.untrusted", "server_certificate.not_yet_valid"),
     }
-    for index, cause in enumerate(by_code.get(seen.code, ())):
+    causes = by_code.get(seen.code, ())
+    if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
+        causes = causes[::-1]  # OpenSSL's x509 map sends 43 for the purpose; small stacks for what they lack
+    for index, cause in enumerate(causes):
         yield Claim(
             id=cause,
             confidence="probable" if index == 0 and seen.code != 42 else "possible",

@@ -1,4 +1,4 @@
-"""The cases with their truth: certificates, and what both sides offer. `cases_wire.py` adds what is below and above TLS."""
+"""The cases with their truth: certificates, and what both sides offer. The rest: `cases_wire.py`, `cases_mqtt.py`."""
 
 from __future__ import annotations
 
@@ -218,7 +218,6 @@ def negotiation() -> Iterator[Case]:
         ("12-paho", paho("12", curve="X25519")),
         ("12-mbed", mbed(curve="9")),
         ("12-gnutls", gnutls("12", priority=":-GROUP-ALL:+GROUP-X25519")),
-        ("12-wolf", wolf("12", group="29")),
     ):
         yield Case(f"group-noshared-ecdhe-{name}", run, (*group, *suite) if "mbed" in name else group,
                    conf=ecdhe, openssl=("Groups = P-384",), wire=p)
@@ -231,7 +230,6 @@ def negotiation() -> Iterator[Case]:
     yield Case("group-eccert-curve-12-ossl", ossl("12", "-groups", "X25519:P-256"), (*group, *suite), server="s-p384",
                wire=p)
     yield Case("group-eccert-curve-12-mbed", mbed(curve="3"), (*group, *suite), server="s-p384", wire=p)
-    yield Case("group-eccert-curve-12-wolf", wolf("12", group="23"), (*group, *suite), server="s-p384", wire=p)
     max12 = ("MaxProtocol = TLSv1.2",)
     only = ("tls_version tlsv1.3",)
     for stack, v, client in STACKS:
