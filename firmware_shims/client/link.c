@@ -10,8 +10,9 @@
 
 #include <string.h>
 
-#define TICK_MS     1000u
-#define FLOOD_LINES 8
+#define TICK_MS       1000u
+#define FLOOD_LINES   8    /* at each service */
+#define FLOOD_CONNECT 1500 /* at each connection: short scenarios are flooded too */
 
 struct hil_outcome hil_outcome = {"script", 0, false};
 
@@ -46,15 +47,19 @@ void hil_link_log(const char *text) {
     }
 }
 
+static void flood(int lines) {
+    static const char LINE[] = "W (9999) wifi: bcn_timeout\r\n";
+    for (int i = 0; i < lines && hil_defect_on(HIL_DEFECT_UART_FLOOD); i++) {
+        hil_board_watchdog_kick();
+        hil_board_uart_write(LINE, sizeof LINE - 1);
+    }
+}
+
 void hil_service(void) {
     hil_board_watchdog_kick();
     if (!running)
         return;
-    if (hil_defect_on(HIL_DEFECT_UART_FLOOD)) {
-        static const char FLOOD[] = "W (9999) wifi: bcn_timeout, ap_probe_send_start, rssi -77 dBm\r\n";
-        for (int i = 0; i < FLOOD_LINES; i++)
-            hil_board_uart_write(FLOOD, sizeof FLOOD - 1);
-    }
+    flood(FLOOD_LINES);
     if (hil_board_ms() - last_tick >= TICK_MS) {
         last_tick = hil_board_ms();
         hil_event("tick", "state=%s", state);
@@ -156,6 +161,7 @@ int hil_link_open(unsigned attempt) {
     const struct hil_settings *s = &hil_settings;
     hil_link_state("tcp");
     hil_link_log("net: connecting");
+    flood(FLOOD_CONNECT);
     int rc = hil_net_connect(s->host, s->address, (uint16_t)s->port, s->timeout);
     hil_event_api("hil_net_connect", rc, 0);
     if (rc != HIL_NET_OK) {

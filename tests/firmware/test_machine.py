@@ -94,7 +94,7 @@ def test_flood_still_finishes(plain: Device) -> None:
     plain.set("script", "connect;idle:1000;pub1;disconnect")
     run = plain.run(defect="uart_flood")
     assert run.ok
-    assert len(plain.foreign) > 100
+    assert len(plain.foreign) > 1500
     assert all(b"@H1" not in line for line in plain.foreign)
 
 
