@@ -5,7 +5,7 @@
 #include "hil_uart.h"
 
 #define HIL_UART_CONTEXT 48  /* bytes shown before a number */
-#define HIL_UART_TEXT    200 /* bytes shown of a line */
+#define HIL_UART_SHOWN   200 /* bytes shown of a line */
 
 static inline bool alpha(uint8_t c) {
     return (uint8_t)((c | 0x20) - 'a') < 26;

@@ -12,12 +12,12 @@ void hil_uart_hit_at(const struct hil_uart *u, const struct state *s, struct hil
     hit->form = "";
     hit->what = "";
     size_t from = s->start < s->n ? s->start : 0;
-    if (at > from + HIL_UART_TEXT - 40)
-        from = at - (HIL_UART_TEXT - 80);
+    if (at > from + HIL_UART_SHOWN - 40)
+        from = at - (HIL_UART_SHOWN - 80);
     size_t len = s->n - from;
     while (len > 0 && (s->p[from + len - 1] == '\r' || s->p[from + len - 1] == ' '))
         len--;
-    hit->text = (struct hil_span){s->p + from, len < HIL_UART_TEXT ? len : HIL_UART_TEXT};
+    hit->text = (struct hil_span){s->p + from, len < HIL_UART_SHOWN ? len : HIL_UART_SHOWN};
 }
 
 struct hil_span hil_uart_before(const struct state *s, size_t at) {
