@@ -208,6 +208,9 @@ def _groups12(hello: Mapping[str, Any], listener: Listener, usable: list[suites.
     groups = hello.get("groups")
     dimension = _group_dimension(hello, listener)
     if not elliptic or len(elliptic) < len(common):
+        if elliptic and listener.suites12 is None:
+            note = "needed unless the broker accepts DHE or static RSA"
+            return msgspec.structs.replace(dimension, ok=None, cause="", note=note)
         note = "not needed: a suite without elliptic curves is common" if common else ""
         return msgspec.structs.replace(dimension, ok=True if common else None, cause="", note=note)
     if groups is None:

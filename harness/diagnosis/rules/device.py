@@ -61,6 +61,8 @@ def buffer(story: Story) -> Iterable[Claim]:
     if not evidence:
         return
     sizes = [int(c.server_certificate.get("len", 0)) for c in story.conns if c.server_certificate is not None]
+    for conn in story.conns:
+        sizes.append(sum(int(s.get("len", 0)) for s in conn.sealed if s.get("phase") == "handshake"))
     if not sizes or max(sizes) < 4096:
         yield Claim(
             id="device.buffer_too_small",

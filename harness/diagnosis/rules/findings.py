@@ -55,6 +55,7 @@ def accepted_name(story: Story) -> Iterable[Claim]:
 def accepted_untrusted(story: Story) -> Iterable[Claim]:
     """The device's own verification failed and it went on, or a self-signed leaf was taken."""
     conns = accepting(story)
+    refused = any(c.fatal("device") is not None for c in story.conns)  # then the complaint had its consequence
     for conn in conns:
         end = leaf(conn.server_certificate)
         complaints = [
@@ -62,7 +63,7 @@ def accepted_untrusted(story: Story) -> Iterable[Claim]:
             for h in story.uart
             if h.causes and h.causes[0] in ("server_certificate.untrusted", "server_certificate.chain_incomplete")
         ]
-        evidence = first_told(story, complaints[0].causes[0]) if complaints else ()
+        evidence = first_told(story, complaints[0].causes[0]) if complaints and not refused else ()
         own = end is not None and bool(end.get("self_signed")) and not story.device.trust_files
         if evidence or own:
             shown = (frame(conn.server_certificate, "a self-signed certificate"),) if own else ()

@@ -24,6 +24,7 @@ from harness.diagnosis.rules.claim import (
 if TYPE_CHECKING:
     pass
 
+SOON = 5_000_000  # ns in which a device that cannot verify a record answers with an alert
 _CONNACK_3 = {
     1: "mqtt.protocol_version_refused",
     2: "mqtt.client_id_refused",
@@ -234,13 +235,40 @@ def no_connect(story: Story) -> Iterable[Claim]:
             continue
         if any(e.code is not None and e.reason != "unexpected eof while reading" for e in story.broker):
             continue
-        if conn.sealed and not conn.decrypted and conn.version == "1.3":
+        if conn.sealed and not conn.decrypted and conn.version == "1.3" and not _went_silent(conn):
             continue  # what is sealed may be anything
+        doubt = _alert_at_once(conn)
+        if doubt is not None:
+            yield Claim(
+                id="tls.record_corrupt",
+                confidence="possible",
+                weight=MAYBE + 2,
+                evidence=(frame(doubt, "the device answers the broker's Finished with a sealed alert, and closes"),),
+                explain="An alert right after Finished: the device could not verify it, or it said goodbye at once.",
+                frame=int(doubt.get("frame", 0)),
+            )
         yield Claim(
             id="device.no_connect",
-            confidence="probable",
-            weight=LIKELY,
+            confidence="possible" if doubt is not None else "probable",
+            weight=MAYBE if doubt is not None else LIKELY,
             evidence=(frame(conn.server_hello, "the TLS handshake completes and no CONNECT follows"),),
             explain="The TLS session is up and the device never sends CONNECT.",
             frame=int((conn.server_hello or {}).get("frame", 0)),
         )
+
+
+def _went_silent(conn: Conn) -> bool:
+    """TLS 1.3, sealed: the device sent its Finished and no data, the broker its tickets, and the device closed."""
+    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    tickets = [s for s in conn.sealed if s.get("dir") == "s" and s.get("phase") == "application"]
+    done = any(s.get("guess") == "finished" or int(s.get("len", 0)) in (53, 69) for s in mine)
+    return done and bool(tickets) and int(tickets[0].get("len", 0)) > 150 and conn.sender_first == "c"
+
+
+def _alert_at_once(conn: Conn) -> Event | None:
+    """TLS 1.2: the device's only sealed record after the broker's Finished is an alert, and it comes at once."""
+    mine = [s for s in conn.sealed if s.get("dir") == "c" and s.get("phase") == "application"]
+    theirs = [s for s in conn.sealed if s.get("dir") == "s" and s.get("guess") == "finished"]
+    if len(mine) != 1 or not theirs or mine[0].get("type") != 21 or conn.decrypted:
+        return None
+    return mine[0] if int(mine[0].get("t", 0)) - int(theirs[-1].get("t", 0)) < SOON else None

@@ -21,6 +21,8 @@ from harness.diagnosis.rules.mqtt import REASON_5, breaks_must, broken_claim
 if TYPE_CHECKING:
     from harness.evidence.broker_log import BrokerEntry
 
+LARGE = 1000  # bytes of a packet that small limits refuse
+AT_ONCE = 0.05  # seconds between a packet and the close that it provokes
 _DISCONNECT_5 = {**REASON_5, 0x87: "mqtt.not_authorised", 0x90: "mqtt.malformed_packet"}
 
 
@@ -178,6 +180,15 @@ def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
             frame=where,
         )
     else:
+        if last is not None and last.get("type") == "PUBLISH" and int(last.get("len", 0)) > LARGE and quiet < AT_ONCE:
+            yield Claim(
+                id="mqtt.packet_too_large",
+                confidence="possible",
+                weight=LIKELY + 2,
+                evidence=(frame(last, f"PUBLISH of {last.get('len')} bytes, and the broker closes at once"), closing),
+                explain="The broker closed right after a large packet: its limit (max_packet_size) may be smaller.",
+                frame=where,
+            )
         yield Claim(
             id="mqtt.broker_closed",
             confidence="probable" if any(e.kind == "terminating" for e in story.broker) else "possible",

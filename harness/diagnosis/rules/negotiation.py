@@ -114,7 +114,7 @@ def version(story: Story) -> Iterable[Claim]:
                 frame=alert.frame,
             )
             return
-    said = entries(story, "unsupported protocol")
+    said = entries(story, "unsupported protocol", "version too low", "version too high", "no protocols available")
     if said and not any(c.server_hello for c in failing(story)):
         yield Claim(id="tls.no_common_version", confidence="probable", weight=LOGGED, evidence=(log(said[-1]),))
     for entry in story.broker:

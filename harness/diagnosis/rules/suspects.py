@@ -41,6 +41,10 @@ def suspected(hello: Event, fit: Fit, reason: str) -> Iterator[tuple[Dimension, 
         unknown += [known] if known else []
     if fit.version == "1.3" and reason == "no shared cipher":
         named = "suites"
+    curve = fit.of("certificate_curve")
+    hidden = fit.version != "1.3" and curve is not None and curve.accepted is None
+    if hidden and curve is not None and not any(d.name == "groups" for d in unknown):
+        unknown.append(curve)
     scored = []
     for dimension in unknown:
         score, why = _unusual(hello, dimension.name, fit.version)
@@ -65,6 +69,11 @@ def _unusual(hello: Event, name: str, version: str) -> tuple[float, str]:
     """How unusual an offer is beside what brokers commonly need, and why (RFC 9325 4.2, RFC 8446 9.1)."""
     if name == "signature_algorithms":
         return _unusual_schemes(hello, version)
+    if name == "certificate_curve":
+        groups = hello.get("groups") or ()
+        missing = [group_name(g) for g in (23, 24) if g not in groups]
+        why = f"an EC certificate on {' or '.join(missing)} could not be used" if missing else ""
+        return (0.4 + 1.2 * len(missing) if missing else 0), why
     if name == "groups":
         groups = hello.get("groups")
         if groups is None:

@@ -63,11 +63,11 @@ def grade(case: Case, subset: str, diagnosis: Diagnosis) -> Grade:
         return "right" if set(accepted) <= set(case.findings) or "untrusted" in "".join(case.findings) else "finding"
     if said and said[0] in case.causes and diagnosis.outcome != "ok":
         return "right"
-    hidden = case.wire == "no" and subset not in ("all", "no-keys")
+    hidden = case.wire == "no" and subset != "all"
     if any(c.confidence == "certain" and c.id not in case.causes for c in diagnosis.causes[:1]):
         return "CERTAIN-WRONG"
     if set(said) & set(case.causes):
-        return "listed" if hidden or (case.wire == "probable" and subset not in ("all", "no-keys")) else "wrong"
+        return "listed" if hidden or (case.wire == "probable" and subset != "all") else "wrong"
     return "open" if (hidden and subset != "log") or (hidden and not _log_says(case)) else "wrong"
 
 
