@@ -58,9 +58,9 @@ def offered_versions(hello: Mapping[str, Any]) -> list[str]:
     """Versions the ClientHello offers, newest first. Without supported_versions: legacy_version and what is below."""
     listed = hello.get("versions")
     if listed:
-        return sorted({VERSIONS[v] for v in listed if v in VERSIONS}, reverse=True)
+        return [VERSIONS[v] for v in sorted(set(listed), reverse=True) if v in VERSIONS]
     legacy = _int(hello.get("legacy_version", 0x0303))
-    return sorted((name for code, name in VERSIONS.items() if code <= min(legacy, 0x0303)), reverse=True)
+    return [VERSIONS[code] for code in sorted(VERSIONS, reverse=True) if code <= min(legacy, 0x0303)]
 
 
 def openssl_defaults(listener: Listener) -> Listener:

@@ -101,7 +101,8 @@ class Wire:
             "sig": "sha256WithRSAEncryption", "self_signed": False, **leaf,
         }  # fmt: skip
         root = {
-            "subject": own["issuer"], "issuer": own["issuer"], "not_before": 0, "not_after": 1 << 40, "self_signed": True,
+            "subject": own["issuer"], "issuer": own["issuer"], "not_before": 0, "not_after": 1 << 40,
+            "self_signed": True,
             "key": "rsa", "bits": 2048, "sig": "sha256WithRSAEncryption",
         }  # fmt: skip
         certificates = [own, root][:chain]

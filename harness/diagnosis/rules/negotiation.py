@@ -114,6 +114,16 @@ def version(story: Story) -> Iterable[Claim]:
                 frame=alert.frame,
             )
             return
+        odd = conn.data.get("s")  # the broker answers a hello of version 2.x with an alert record of that version
+        if hello is not None and odd is not None and str(odd.get("first", "")).endswith("020246"):
+            yield Claim(
+                id="tls.no_common_version",
+                confidence="probable",
+                weight=PROVED + 5,
+                evidence=(frame(odd, "alert 70 protocol_version in a record of the device's own odd version"),),
+                frame=int(odd.get("frame", 0)),
+            )
+            return
     said = entries(story, "unsupported protocol", "version too low", "version too high", "no protocols available")
     if said and not any(c.server_hello for c in failing(story)):
         yield Claim(id="tls.no_common_version", confidence="probable", weight=LOGGED, evidence=(log(said[-1]),))

@@ -23,6 +23,8 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
             continue
         mqtt_log = [e for e in story.broker if e.kind == "protocol_error" and e.client == "<unknown>"]
         answer = conn.data.get("s")
+        if answer is not None and str(answer.get("first", "")).startswith(("15", "16")):
+            continue  # a record, if an odd one
         known_plain = story.listener is not None and not story.listener.tls and story.listener.source != "inferred"
         if answer is None and (not is_cut_by_broker(conn) or _speaks_tls(story, conn)):
             continue
