@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.diagnosis.code_tables import families, lookup_phrase
 from harness.diagnosis.codes import is_at
+
+# Mbed TLS's debug lines name the source file, and the files changed names with 3.1.
+_SOURCE = re.compile(r"\b(ssl_cli|ssl_tls12_client|ssl_tls13_client|ssl_tls13_generic)\.c:\d+")
 
 
 def detect_all(hits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -48,6 +52,8 @@ def detect_all(hits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             votes[phrase.stack] = votes.get(phrase.stack, 0) + 1
         elif kind == "alert" and "ssl alert number" in str(hit["text"]).lower():
             votes["openssl"] = votes.get("openssl", 0) + 1
+        if kind in ("number", "alert") and (found := _SOURCE.search(str(hit["text"]))):
+            proof.setdefault("mbedtls", "2" if found[1] == "ssl_cli" else "3")
     for name, times in spoken.items():  # only what belongs to no proven kind
         if not any(families()[one].order == families()[name].order for one in (*proof, *votes)):
             votes[name] = times

@@ -90,6 +90,31 @@ def test_codes_inside_shim_events(tmp_path: Path, event: str, wanted: list[tuple
     assert [(hit.stack, hit.code) for hit in found.codes] == wanted
 
 
+@pytest.mark.parametrize(
+    ("line", "stack", "version"),
+    [
+        ("[1] ssl_cli.c:2044 0x7ffe: mbedtls_ssl_read_record() returned -30592 (-0x7780)", "mbedtls", "2"),
+        ("ssl_tls12_client.c:1234: |1| mbedtls_ssl_read_record() returned -29440 (-0x7300)", "mbedtls", "3"),
+        ("mbedTLS 2.28.3\nssl_cli.c:1: f() returned -29440 (-0x7300)", "mbedtls", "2.28.3"),
+        ("wolfSSL 5.6.6\nerr -188", "wolfssl", "5.6.6"),
+        ("Mbed TLS v3.6.2", "mbedtls", "3.6.2"),
+        ("NetX Duo 6.4.2, uses no openssl", "netx", "6.4.2"),
+        ("hello", "", ""),
+    ],
+)
+def test_the_stack_and_its_version(tmp_path: Path, line: str, stack: str, version: str) -> None:
+    found = log(tmp_path, line)
+    assert (found.stack, found.version) == (stack, version)
+
+
+def test_the_version_decides_what_a_number_means(tmp_path: Path) -> None:
+    line = "{}:1: mbedtls_ssl_read_record() returned -29440 (-0x7300)"
+    assert log(tmp_path, line.format("ssl_cli.c")).codes[0].name == "MBEDTLS_ERR_SSL_UNKNOWN_CIPHER"
+    assert log(tmp_path, line.format("ssl_tls12_client.c")).codes[0].name == "MBEDTLS_ERR_SSL_DECODE_ERROR"
+    unknown = log(tmp_path, "mbedtls_ssl_read_record() returned -29440").codes[0]
+    assert {unknown.name, unknown.fields["or"]} == {"MBEDTLS_ERR_SSL_UNKNOWN_CIPHER", "MBEDTLS_ERR_SSL_DECODE_ERROR"}
+
+
 def test_a_fault_dump_is_one_fault_with_its_registers(tmp_path: Path) -> None:
     found = log(tmp_path, "HardFault!\nPC = 0x08001234 LR = 0x08000f00\nCFSR: 0x00008200 HFSR: 0x40000000\nrest\n")
     assert len(found.faults) == 1

@@ -47,8 +47,8 @@ static void check(const char *what, bool ok) {
 }
 
 static size_t count(const char *part) {
-    size_t n = 0;
-    for (const char *p = out; (p = strstr(p, part)); p++)
+    size_t n = 0, len = strlen(part); /* not strstr: under ASan each call measures the whole rest */
+    for (const char *p = out; (p = memmem(p, out_len - (size_t)(p - out), part, len)); p++)
         n++;
     return n;
 }
