@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import NS, Story
 from harness.diagnosis.outcome import works
@@ -19,6 +20,9 @@ from harness.diagnosis.rules.claim import (
     frame,
     uart,
 )
+
+if TYPE_CHECKING:
+    from harness.evidence.uart import UartHit
 
 # Codes that say only "the connection went away": the wire knows better, so they weigh less when there is one.
 _VAGUE = (
@@ -37,7 +41,7 @@ def by_code(story: Story) -> Iterable[Claim]:
     for hit in story.uart:
         if not hit.causes or hit.fields.get("level") == "1":
             continue
-        for index, cause in enumerate(hit.causes):
+        for index, cause in enumerate(_plausible(hit)):
             if cause in seen:
                 continue
             seen.add(cause)
@@ -53,6 +57,13 @@ def by_code(story: Story) -> Iterable[Claim]:
                 evidence=(uart(hit),),
                 explain=hit.meaning[:1].upper() + hit.meaning[1:] + "." if hit.meaning and index == 0 else "",
             )
+
+
+def _plausible(hit: UartHit) -> tuple[str, ...]:
+    """OpenSSL has every hash: there a Finished that does not verify is never a missing SHA-384."""
+    if hit.stack == "openssl":
+        return tuple(c for c in hit.causes if c != "tls.handshake_hash_mismatch")
+    return hit.causes
 
 
 def buffer(story: Story) -> Iterable[Claim]:
