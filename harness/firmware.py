@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from harness.device.build import build, git_version
 from harness.errors import LabError
@@ -16,14 +20,29 @@ from harness.target import Target
 __all__ = ["built", "git_version"]
 
 
-def built(target: Target, *, progress: Callable[[str], None] | None = None) -> Image:
-    """The image, made or up to date. LabError lab.build_failed with the first error's file and line."""
+def built(target: Target, *, keep: Path | None = None, progress: Callable[[str], None] | None = None) -> Image:
+    """The image, made or up to date. LabError lab.build_failed with the first error's file and line.
+
+    `keep`: a folder for a copy, which is then the image: a build that another run starts meanwhile cannot replace the
+    firmware under this one, and its addresses can be looked up later.
+    """
     folder = BUILD / "fw"
     with _alone(folder, target.id):
-        return build(
+        image = build(
             target.id, target.build.command, Path(target.build.image), folder / f"{target.id}.log",
             timeout=float(target.build.timeout_s), progress=progress,
         )  # fmt: skip
+        return image if keep is None else _kept(image, keep)
+
+
+def _kept(image: Image, folder: Path) -> Image:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = Path(shutil.copy2(image.path, folder / image.path.name))
+        digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LabError("lab.disk_full", f"{folder}: {error.strerror}", "make it writable, or make room") from error
+    return msgspec.structs.replace(image, path=copy, sha256=digest)
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def selection(options: Options) -> Selection:
             v.id for v in store.read_run(run_folder(options.only_failed)).verdicts if v.verdict in FAILED_BEFORE
         )
     return Selection(
-        ids=options.ids, layers=options.layers, profiles=options.profiles, keyword=options.keyword, only=only, repeat=options.repeat,
+        ids=options.ids, layers=options.layers, profiles=options.profiles, keyword=options.keyword, only=only,
+        repeat=options.repeat,
         shard=_shard(options.shard),
     )  # fmt: skip
 
@@ -126,7 +127,7 @@ def prepare(options: Options, run_dir: Path, *, say: Callable[[str], None] = lam
     """Builds the firmware and makes the certificates, once."""
     target, _ = planned(options)
     say(f"build {target.id}")
-    image = firmware.built(target, progress=say)
+    image = firmware.built(target, keep=run_dir / "firmware", progress=say)
     say("certificates")
     secrets = run_dir / "secrets"
     secrets.mkdir(mode=0o700, exist_ok=True)

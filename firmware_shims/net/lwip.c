@@ -84,6 +84,12 @@ u32_t hil_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 
 /* ---- lwIP's needs ---- */
 
+/* There is no loopback interface here: 127.0.0.0/8 is the bench's, which carries it over the wire to an
+ * emulated board. */
+struct netif *hil_lwip_route(const ip4_addr_t *dest) {
+    return ip4_addr_isloopback(dest) ? &interface : NULL;
+}
+
 u32_t sys_now(void) {
     return hil_board_ms();
 }
@@ -166,6 +172,23 @@ static int fail(int code, int why) {
 
 /* ---- the interface ---- */
 
+#ifndef HIL_NET_DHCP
+/* The bench may give an emulated board a network of its own by its MAC address: 02:"HIL":a:b is 10.a.b.15,
+ * gateway 10.a.b.2. Several boards then live side by side. */
+static void take_address_from_mac(void) {
+    static const uint8_t PREFIX[4] = {0x02, 'H', 'I', 'L'};
+    const uint8_t *mac = interface.hwaddr;
+    if (memcmp(mac, PREFIX, sizeof PREFIX) != 0) {
+        return;
+    }
+    ip4_addr_t address, netmask, gateway;
+    IP4_ADDR(&address, 10, mac[4], mac[5], 15);
+    IP4_ADDR(&gateway, 10, mac[4], mac[5], 2);
+    IP4_ADDR(&netmask, 255, 255, 255, 0);
+    netif_set_addr(&interface, &address, &netmask, &gateway);
+}
+#endif
+
 static int start(void) {
     lwip_init();
 #ifdef HIL_NET_DHCP
@@ -181,6 +204,7 @@ static int start(void) {
         return -1;
     }
     dns_setserver(0, &server);
+    take_address_from_mac();
 #endif
     netif_set_default(&interface);
     netif_set_up(&interface);

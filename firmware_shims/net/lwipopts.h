@@ -14,7 +14,7 @@
 #define DHCP_DOES_ARP_CHECK      0
 #define LWIP_DNS                 1
 #define LWIP_NETIF_LINK_CALLBACK 0
-#define LWIP_SINGLE_NETIF        1
+#define LWIP_SINGLE_NETIF        0 /* there is one, but only so is the routing hook asked */
 #define IP_REASSEMBLY            0
 #define IP_FRAG                  0
 

@@ -8,6 +8,7 @@ once a second that somebody opened it, and drops output until then.)
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pty
 import re
@@ -19,9 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.device import backtrace
+from harness.device import backtrace, tap
 from harness.device.qmp import Qmp, QmpError, QmpEvent
 from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
+from harness.device.tap import BROKER, Tap
 from harness.errors import LabError, UsageError
 from harness.lab.process import spawn, stop
 from harness.model import Image
@@ -51,15 +53,21 @@ class QemuBoard:
 
     capture_interface: str | None = None  # the wire is inside: see collect_capture
 
-    def __init__(self, target: Target, image: Path, workdir: Path) -> None:
+    def __init__(self, target: Target, image: Image, workdir: Path) -> None:
         if target.qemu is None:
             raise UsageError(f"target {target.id} has no [qemu] table", "only emulated boards are driven so")
-        if not image.is_file():
-            raise LabError("lab.build_failed", f"{image}: no firmware there", "run `hil build`")
-        self.broker_address = target.network.broker_address or BROKER_ADDRESS
+        if not image.path.is_file():
+            raise LabError("lab.build_failed", f"{image.path}: no firmware there", "run `hil build`")
         self._qemu = target.qemu
-        self._device_address = target.network.device_address
-        self._image = image
+        self._tap = Tap() if _wants_tap(target.network.kind) else None
+        if self._tap is not None:
+            self.broker_address = BROKER
+            self._device_address = self._tap.device_address
+        else:
+            self.broker_address = target.network.broker_address or BROKER_ADDRESS
+            self._device_address = target.network.device_address
+        self._image = image.path
+        self._sha256 = image.sha256
         self._workdir = workdir
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -140,15 +148,16 @@ class QemuBoard:
             "-kernel", str(self._image), "-rtc", f"base={RTC_BASE},clock=vm",
             "-chardev", "stdio,id=uart0,signal=off", "-serial", "chardev:uart0",
             "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
-            "-netdev", f"user,id={NETDEV}", "-net", f"nic,model=lan9118,netdev={NETDEV}",
+            *self._network(),
             "-object", f"filter-dump,id=wire,netdev={NETDEV},file={escaped}",
             *self._qemu.extra,
         ]  # fmt: skip
         try:
             with theirs, (self._workdir / "qemu.log").open("ab") as log:
+                inherited = (theirs.fileno(),) if self._tap is None else (theirs.fileno(), self._tap.fd)
                 self._process = spawn(
                     argv, env={**os.environ, "TZ": "UTC0"},
-                    stdin=self._master, stdout=self._master, stderr=log, pass_fds=(theirs.fileno(),),
+                    stdin=self._master, stdout=self._master, stderr=log, pass_fds=inherited,
                 )  # fmt: skip
         except LabError:
             ours.close()
@@ -161,8 +170,24 @@ class QemuBoard:
         except QmpError as error:
             ours.close()
             raise self._dead(str(error)) from error
+        self._check_image()
         self._dumps.append(Dump(dump, RTC_BASE_S, 0))
         self._running = False
+
+    def _check_image(self) -> None:
+        """QEMU has read the image by now; a build that replaced it meanwhile must not look like a broken device."""
+        try:
+            now = hashlib.sha256(self._image.read_bytes()).hexdigest()
+        except OSError as error:
+            raise LabError("lab.build_failed", f"{self._image}: {error.strerror}", "run `hil build`") from error
+        if self._sha256 and now != self._sha256:
+            raise LabError("lab.build_failed", f"{self._image} was built anew during the run", "start the run again")
+
+    def _network(self) -> list[str]:
+        nic = f"nic,model=lan9118,netdev={NETDEV}"
+        if self._tap is None:
+            return ["-netdev", f"user,id={NETDEV}", "-net", nic]
+        return ["-netdev", f"tap,id={NETDEV},fd={self._tap.fd}", "-net", f"{nic},macaddr={self._tap.mac}"]
 
     def power_off(self) -> None:
         if self._qmp is not None:
@@ -243,6 +268,8 @@ class QemuBoard:
 
     def close(self) -> None:
         self.power_off()
+        if self._tap is not None:
+            self._tap.close()
         for fd in (self._master, self._slave):
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -269,6 +296,13 @@ class QemuBoard:
                         f"see {self._workdir / 'qemu.log'}")  # fmt: skip
 
 
+def _wants_tap(kind: str) -> bool:
+    """`qemu-user`, `qemu-tap`, or `qemu`: a tap where the bench has a network of its own, else the user network."""
+    if kind not in ("qemu", "qemu-user", "qemu-tap"):
+        raise UsageError(f"network kind `{kind}` is none of QEMU's", "one of qemu, qemu-user, qemu-tap")
+    return kind == "qemu-tap" or (kind == "qemu" and tap.possible())
+
+
 def _register(text: str, name: str) -> int | None:
     found = re.search(rf"\b{name}=([0-9a-fA-F]{{8}})\b", text)
     return int(found.group(1), 16) if found else None
@@ -281,7 +315,7 @@ def qemu_board(target: Target, image: Image, workdir: Path) -> Iterator[QemuBoar
     LabError when QEMU is missing or refuses, or the image is not there.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    board = QemuBoard(target, image.path, workdir)
+    board = QemuBoard(target, image, workdir)
     try:
         board.power_on()
         yield board

@@ -243,6 +243,9 @@ def test_a_missing_image_and_a_wrong_machine_are_the_labs(images: dict[str, Imag
     gone = Image(path=tmp_path / "none", sha256="", git="")
     with pytest.raises(LabError, match="no firmware"), qemu_board(target, gone, tmp_path):
         pass
+    other = msgspec.structs.replace(image, sha256="0" * 64)
+    with pytest.raises(LabError, match="built anew"), qemu_board(target, other, tmp_path):
+        pass
     wrong = msgspec.structs.replace(target, qemu=Qemu(machine="no-such-machine"))
     with pytest.raises(LabError, match="no-such-machine"), qemu_board(wrong, image, tmp_path):
         pass
