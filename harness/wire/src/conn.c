@@ -18,7 +18,8 @@
 
 bool hil_table_init(struct hil_table *t) {
     memset(t, 0, sizeof *t);
-    t->chunk = calloc(HIL_CONNS_MAX / CHUNK + 1, sizeof *t->chunk);
+    t->chunk =
+        calloc(HIL_CONNS_MAX / CHUNK + 1, sizeof(struct hil_conn *)); /* NOLINT(bugprone-sizeof-expression) */
     t->bucket = calloc(BUCKETS, sizeof *t->bucket);
     t->used = 1;
     if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) != sizeof t->seed) {
@@ -178,7 +179,7 @@ static void say_close(struct hil_decoder *d, struct hil_conn *c, const char *how
     struct hil_json *j = &d->out;
     J_STR(j, "how", how);
     if (c->first_end >= 0) {
-        J_STR(j, "first", c->first_end == c->client ? "c" : "s");
+        J_STR(j, "first", c->first_end == (int)c->client ? "c" : "s");
     }
     J_UINT(j, "packets_c", cl->packets);
     J_UINT(j, "packets_s", sv->packets);

@@ -139,7 +139,7 @@ static bool key_block(struct hil_crypto *k, const struct hil_suite *s, uint16_t 
                       const uint8_t master[48], const uint8_t cr[32], const uint8_t sr[32], uint8_t *out,
                       size_t n) {
     uint8_t text[13 + 64];
-    memcpy(text, "key expansion", 13);
+    memcpy(text, "key expansion", 13); /* NOLINT(bugprone-not-null-terminated-result) */
     memcpy(text + 13, sr, 32);
     memcpy(text + 45, cr, 32);
     struct hil_span seed = {text, sizeof text};

@@ -11,7 +11,7 @@ const char *const hil_ev_name[HIL_EV_COUNT] = {
 #undef X
 };
 
-#define OUT_SIZE (128U * 1024U)
+#define OUT_SIZE ((size_t)128 * 1024)
 
 bool hil_decoder_init(struct hil_decoder *d, const struct hil_options *opt, int fd) {
     memset(d, 0, sizeof *d);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define IN_SIZE (256U * 1024U) /* as much as the reader may have read ahead */
+#define IN_SIZE ((size_t)256 * 1024) /* as much as the reader may have read ahead */
 
 struct hil_gunzip {
     hil_source source;

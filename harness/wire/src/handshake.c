@@ -420,8 +420,10 @@ const char *hil_parse_server_key_exchange(struct hil_span b, uint16_t version, c
         }
     } else if (dhe) {
         k->kind = "dhe";
-        if (!hil_vec16(&b, &part) || !hil_vec16(&b, &part) || !hil_vec16(&b, &part)) {
-            return "parameters";
+        for (int i = 0; i < 3; i++) { /* prime, generator, public value */
+            if (!hil_vec16(&b, &part)) {
+                return "parameters";
+            }
         }
     } else if (psk) {
         k->kind = "psk";

@@ -45,6 +45,9 @@ void hil_json_raw(struct hil_json *j, const char *s, size_t n) {
         need(j, 1);
         size_t room = j->cap - j->len;
         size_t k = n < room ? n : room;
+        if (k == 0) {
+            return;
+        }
         memcpy(j->buf + j->len, s, k);
         j->len += k;
         j->last = s[k - 1];
@@ -124,7 +127,7 @@ static void put_char(struct hil_json *j, const uint8_t *p, size_t k) {
         o[1] = (char)c;
         j->len += 2;
     } else if (c < 0x20 || c == 0x7f) {
-        memcpy(o, "\\u00", 4);
+        memcpy(o, "\\u00", sizeof "\\u00" - 1); /* NOLINT(bugprone-not-null-terminated-result) */
         o[4] = digit[c >> 4];
         o[5] = digit[c & 15];
         j->len += 6;

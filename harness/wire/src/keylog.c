@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #define BUCKETS 8192U
-#define CHUNK   (64U * 1024U)
+#define CHUNK   ((size_t)64 * 1024)
 
 struct hil_keylog_entry {
     struct hil_keylog_entry *next;

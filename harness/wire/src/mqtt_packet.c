@@ -134,8 +134,7 @@ int hil_mqtt_property(struct hil_span *list, struct hil_property *out) {
 }
 
 bool hil_mqtt_find_property(struct hil_span list, uint8_t id, struct hil_property *out) {
-    int more;
-    while ((more = hil_mqtt_property(&list, out)) > 0) {
+    while (hil_mqtt_property(&list, out) > 0) {
         if (out->id == id) {
             return true;
         }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define BUF_START   (256U * 1024U)
+#define BUF_START   ((size_t)256 * 1024)
 #define BUF_MAX     (HIL_FRAME_MAX + 65536U)
 #define SECRETS_MAX (HIL_FRAME_MAX)
 
@@ -364,7 +364,7 @@ const char *hil_reader_open(struct hil_reader *r, hil_source source, void *ctx) 
     r->source = source;
     r->ctx = ctx;
     r->cap = BUF_START;
-    r->buf = malloc(r->cap);
+    r->buf = calloc(1, r->cap);
     if (r->buf == NULL) {
         return "out of memory";
     }

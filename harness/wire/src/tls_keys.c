@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-#define AHEAD_FIRST 4U   /* sequence numbers tried beyond the expected one, when nothing is known to be lost \
+#define AHEAD_FIRST                                                                                          \
+    4U                   /* sequence numbers tried beyond the expected one, when nothing is known to be lost \
                           */
 #define AHEAD_GAP    64U /* when records may have been lost */
 #define TRIES_MAX    64U /* failed records after which nothing is searched any more */

@@ -259,7 +259,7 @@ static bool parse_time(struct hil_span *s, int64_t *out) {
     if (yl == 2) {
         year += year < 50 ? 2000 : 1900;
     }
-    *out = days(year, f[0], f[1]) * 86400 + f[2] * 3600 + f[3] * 60 + f[4];
+    *out = days(year, f[0], f[1]) * 86400 + (int64_t)f[2] * 3600 + (int64_t)f[3] * 60 + f[4];
     return true;
 }
 
