@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.diagnosis.facts import Conn, Story, empty_certificate, leaf
+from harness.diagnosis.outcome import GRACE
 from harness.diagnosis.rules.claim import (
     LIKELY,
     MAYBE,
@@ -105,11 +106,22 @@ def sealed_empty(conn: Conn) -> Mapping[str, Any] | None:
         return None
     first = mine[0]
     fits = first.get("guess") == "empty_certificate" or int(first.get("len", 0)) in (25, 17)
-    return first if fits and len(mine) >= 2 and _cut_by_broker(conn) else None
+    return first if fits and len(mine) >= 2 and sealed_refusal(conn) is not None else None
 
 
-def _cut_by_broker(conn: Conn) -> bool:
-    return conn.sender_first == "s"
+def sealed_refusal(conn: Conn) -> Mapping[str, Any] | None:
+    """TLS 1.3 without keys: after the device's flight the broker sends one record as long as an alert, and it ends.
+
+    Who closes first is a race: the broker with RST, or the device that has read the alert.
+    """
+    mine = [s for s in conn.sealed if s.get("dir") == "c"]
+    theirs = [s for s in conn.sealed if s.get("dir") == "s"]
+    if conn.version != "1.3" or not mine or not theirs or not (conn.fins or conn.resets):
+        return None
+    later = [s for s in theirs if int(s.get("t", 0)) > int(mine[0].get("t", 0))]
+    alert = later[0] if len(later) == 1 and int(later[0].get("len", 0)) in ALERT_SIZES else None
+    ended = min(int(e.get("t", 0)) for e in [*conn.fins, *conn.resets])
+    return alert if alert is not None and 0 <= ended - int(alert.get("t", 0)) < GRACE else None
 
 
 def identity_demanded(story: Story) -> Iterable[Claim]:
@@ -275,18 +287,11 @@ def refused_13_sealed(story: Story) -> Iterable[Claim]:
     conn = last_failing(story)
     if conn is None or conn.version != "1.3" or conn.mqtt or conn.alerts or conn.decrypted:
         return
+    alert = sealed_refusal(conn)
+    if alert is None or sealed_empty(conn) is not None or any(e.code is not None for e in story.broker):
+        return
     mine = [s for s in conn.sealed if s.get("dir") == "c"]
-    last = [s for s in conn.sealed if s.get("dir") == "s"]
-    if not mine or not last or not _cut_by_broker(conn) or int(last[-1].get("len", 0)) not in ALERT_SIZES:
-        return
-    if int(last[-1].get("t", 0)) < int(mine[0].get("t", 0)) or sealed_empty(conn) is not None:
-        return
-    if any(e.code is not None for e in story.broker):
-        return
-    answered = [s for s in last if int(s.get("t", 0)) > int(mine[0].get("t", 0))]
-    if len(answered) > 1:
-        return
-    picture = (frame(last[-1], f"one sealed record of {last[-1].get('len')} bytes (an alert), then the broker cuts"),)
+    picture = (frame(alert, f"one sealed record of {alert.get('len')} bytes (an alert), then the end"),)
     large = sum(int(s.get("len", 0)) for s in mine if s.get("phase") == "handshake") > 400
     order = ("tls.record_corrupt", "tls.finished_mismatch", "mqtt.closed_without_connack")
     if large:
@@ -300,5 +305,5 @@ def refused_13_sealed(story: Story) -> Iterable[Claim]:
             weight=weight,
             evidence=picture,
             explain="Several faults give this picture; a key log or the broker's log tells them apart.",
-            frame=int(last[-1].get("frame", 0)),
+            frame=int(alert.get("frame", 0)),
         )

@@ -256,9 +256,10 @@ def device_internal_error(story: Story) -> Iterable[Claim]:
         return
     if conn is not None and name_mismatch(story, conn) is not None:
         return
+    sealed = conn is not None and conn.server_hello is not None and conn.server_certificate is None
     yield Claim(
         id="tls.device_internal_error",
-        confidence="probable",
+        confidence="possible" if sealed else "probable",
         weight=MAYBE - 5,
         evidence=seen.evidence,
         explain="internal_error(80): the crypto engine, memory, the random source, or any error without an alert.",

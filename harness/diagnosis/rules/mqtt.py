@@ -24,7 +24,7 @@ from harness.diagnosis.rules.claim import (
 if TYPE_CHECKING:
     pass
 
-SOON = 100_000_000  # ns, Nagle and a delayed ACK included, in which a device that cannot verify a record answers with an alert
+SOON = 100_000_000  # ns, Nagle and delayed ACK included, in which a device answers a bad record with an alert
 _CONNACK_3 = {
     1: "mqtt.protocol_version_refused",
     2: "mqtt.client_id_refused",

@@ -250,7 +250,7 @@ def _sealed_session(story: Story, conn: Conn) -> bool:
 def _taken_over(story: Story, conn: Conn, closed_at: int) -> bool:
     name = (conn.packets("CONNECT", "c") or [{}])[0].get("client_id")
     for other in story.conns:
-        if other is conn or other.opened <= conn.opened or other.opened > closed_at:
+        if other is conn or other.server != conn.server or not conn.opened < other.opened <= closed_at:
             continue
         theirs = (other.packets("CONNECT", "c") or [{}])[0].get("client_id")
         if (name is None and theirs is None and closed_at - other.opened < NS) or (name and name == theirs):

@@ -258,6 +258,7 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
         43: ("server_certificate.unsupported", "server_certificate.wrong_usage"),
         46: ("server_certificate.untrusted", "device.clock_unset"),
         42: ("server_certificate.name_mismatch", "server_certificate.untrusted", "server_certificate.not_yet_valid"),
+        80: ("tls.device_internal_error", "server_certificate.name_mismatch"),
     }
     causes = by_code.get(seen.code, ())
     if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
@@ -265,7 +266,7 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
     for index, cause in enumerate(causes):
         yield Claim(
             id=cause,
-            confidence="probable" if index == 0 and seen.code != 42 else "possible",
+            confidence="probable" if index == 0 and seen.code not in (42, 80) else "possible",
             weight=(LIKELY if index == 0 else MAYBE) - index + (3 if seen.exact else 0),
             evidence=(*seen.evidence, *first_told(story, cause)),
             explain="The certificate itself is not readable here; the alert's number is the only word.",
