@@ -205,7 +205,8 @@ static int set_suites(const char *names) {
         size_t len = strcspn(names, ",:");
         if (len >= sizeof name)
             return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-        memcpy(name, names, len);
+        for (size_t i = 0; i < len; i++) /* IANA's TLS_… is this library's TLS-… */
+            name[i] = names[i] == '_' ? '-' : names[i];
         name[len] = '\0';
         if ((suites[count] = mbedtls_ssl_get_ciphersuite_id(name)) == 0)
             return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
@@ -341,7 +342,8 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
         uint32_t flags = mbedtls_ssl_get_verify_result(&ssl);
         result->verify_flags = flags == 0xFFFFFFFFu ? 0 : flags; /* all ones: it never came to that */
         if (result->verify_flags != 0)
-            hil_event("api", "name=mbedtls_ssl_get_verify_result rc=0x%02lx", (unsigned long)result->verify_flags);
+            hil_event("api", "name=mbedtls_ssl_get_verify_result rc=0x%02lx",
+                      (unsigned long)result->verify_flags);
     }
     fill(result, rc);
     current = NULL;

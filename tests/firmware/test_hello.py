@@ -67,6 +67,17 @@ def test_settings_show(dut: Device) -> None:
     h = hello(dut, tls_groups="secp384r1", tls_sigalgs="ecdsa_secp256r1_sha256,rsa_pkcs1_sha256")
     assert h.list16(GROUPS) == (24,)
     assert h.list16(SIGALGS) == (0x0403, 0x0401)
+    suites = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+    h = hello(dut, tls_suites=suites, tls_max="1.2", tls_groups="", tls_sigalgs="")
+    assert [s for s in h.suites if s != 0x00FF] == [0xCCA8, 0xC02B]
+
+
+def test_unknown_names_are_refused(dut: Device) -> None:
+    for setting in ({"tls_groups": "secp999"}, {"tls_groups": "", "tls_sigalgs": "rsa_md5"}):
+        with tap(None) as seen:
+            run = dut.run(port=seen.port, script="connect", **setting)
+            assert not run.ok
+            assert not seen.client or not seen.client[0], "no hello at all"
 
 
 def test_no_sni_for_an_address(dut: Device) -> None:
