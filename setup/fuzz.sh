@@ -7,6 +7,9 @@ seconds=${1:-60}
 [ -e build/fuzz/build.ninja ] ||
     CC=clang cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHIL_FUZZ=ON >/dev/null
 ninja -C build/fuzz --quiet
+[ -e build/fuzz/firmware/build.ninja ] ||
+    CC=clang cmake -S firmware_shims -B build/fuzz/firmware -G Ninja -DHIL_TESTS=ON -DHIL_FUZZ=ON >/dev/null
+ninja -C build/fuzz/firmware --quiet
 
 run_one() {
     binary=$1
@@ -27,7 +30,7 @@ run_one() {
 
 status=0
 pids=""
-for binary in build/fuzz/bin/fuzz[-_]*; do
+for binary in build/fuzz/bin/fuzz[-_]* build/fuzz/firmware/tests/fuzz_*; do
     [ -x "$binary" ] || continue
     run_one "$binary" &
     pids="$pids $!"
