@@ -53,8 +53,8 @@ _STRONG = re.compile(r"\b(?:err(?:or|no|code)?|fail(?:s|ed|ure)?|rc)\W{0,4}$")
 _WEAK = re.compile(r"\b(?:ret(?:urn(?:ed|s)?|val)?|status|result|res|code|state|reason|with|rv)(?: is)?\W{0,4}$")
 
 
-def _score(name: str, value: int, form: str, api: str, near: str, hint: str) -> int:
-    """How well the surroundings fit a family (0..100)."""
+def _score(name: str, value: int, form: str, api: str, near: str, hint: str, led: int) -> int:
+    """How well the surroundings fit a family (0..100). `led`: what a result word right before the number is worth."""
     family = families()[name]
     score = _distinctive(name, value, form)
     mine = bool(api) and api.startswith(family.apis)
@@ -63,16 +63,10 @@ def _score(name: str, value: int, form: str, api: str, near: str, hint: str) -> 
         score += 60
     elif api and _owner(api):
         score -= 30  # another stack's function returned it
-    strong, weak = _STRONG.search(near), _WEAK.search(near)
-    if named:
-        score += 45
-    elif strong:
-        score += 20
-    elif weak:
-        score += 10 if value < 0 else 5
+    score += 45 if named else led
     if hint:
         score += 30
-    if not mine and not named and (value in (0, 1) or (form == "dec" and not strong and not weak)):
+    if not mine and not named and (value in (0, 1) or (form == "dec" and not led)):
         return 0  # "bytes: 65541", "rc = 1"
     return max(0, min(score, 100))
 
@@ -132,12 +126,13 @@ def lookup(
     near = context.lower()[-48:]
     line = text.lower()
     low_api = api.lower()
+    led = 20 if _STRONG.search(near) else (10 if value < 0 else 5) if _WEAK.search(near) else 0
     found: list[CodeMeaning] = []
     for name in families():
         if (name == "spwf04") != (form == "at"):
             continue
         hint = name if name in hints else ""
-        score = 80 if form == "at" else _score(name, value, form, low_api, near, hint)
+        score = 80 if form == "at" else _score(name, value, form, low_api, near, hint, led)
         score = max(score, _special(name, value, form, near, line, low_api, hints))
         if score < _BAR:
             continue

@@ -74,6 +74,7 @@ class UartLog(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 0
     size: int = 0
     suppressed: int = 0  # hits not listed because they repeat
+    repeated: dict[str, int] = {}  # how often what repeats came, by its text: a retry storm shows here
     skipped: int = 0  # bytes in the middle of a huge log that nobody looked at
     binary: bool = False  # mostly not text: wrong baud rate or not a log
 
@@ -225,6 +226,14 @@ def _boots(raw: list[dict[str, Any]], end: dict[str, Any]) -> int:
     return max(counts.values(), default=0)
 
 
+def _repeated(raw: list[dict[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in raw:
+        if one["kind"] == "repeat":
+            counts[one["text"]] = counts.get(one["text"], 0) + one["count"]
+    return counts
+
+
 def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
     """Build the log from hil-uart's JSON objects. Pure."""
     raw = list(objects)
@@ -256,7 +265,8 @@ def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
     return UartLog(
         hits=tuple(_merge(hits)), stack=stack, version=version, stacks=seen, faults=tuple(_faults(raw)),
         boots=_boots(raw, end), damaged=end["damaged"], missing=missing, lines=end["lines"], size=end["bytes"],
-        suppressed=end["suppressed"], skipped=end["skipped_bytes"],
+        suppressed=end["suppressed"],
+repeated=_repeated(raw), skipped=end["skipped_bytes"],
         binary=end["bytes"] > 64 and end["control_bytes"] * 10 > end["bytes"] - end["skipped_bytes"],
     )  # fmt: skip
 

@@ -154,6 +154,7 @@ def test_a_flood_stays_small_and_keeps_its_end(tmp_path: Path) -> None:
     found = log(tmp_path, flood)
     assert len(found.hits) < 200
     assert found.suppressed > 100_000
+    assert 28_000 < found.repeated["3"] <= 28_572, "rc=3 came every seventh time"
     assert found.faults[-1].line == 200_001
     peak = subprocess.run(
         ["/usr/bin/env", "bash", "-c", f"ulimit -v 60000; exec {paths.BIN / 'hil-uart'} -"],

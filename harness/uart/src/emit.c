@@ -19,7 +19,7 @@
 #endif
 #define TICKS  1000
 #define OUT    4096
-#define BUDGET 20000
+#define BUDGET 5000
 #define EVENTS 50000
 
 static const char *const kinds[HIL_UART_KINDS] = {"event", "damaged", "gap", "number",
