@@ -66,14 +66,17 @@ def refused(story: Story) -> Iterable[Claim]:
             code = int(answer.get("code", 0))
             if code == 0:
                 continue
-            cause = (_CONNACK_3 if code < 0x80 else REASON_5).get(code, "mqtt.server_unavailable")
             connect = (conn.packets("CONNECT", "c") or [{}])[0]
+            named = (_CONNACK_3 if code < 0x80 else REASON_5).get(code, "")
+            no_id = bool(connect) and not connect.get("client_id")
+            cause = named or ("mqtt.client_id_refused" if no_id else "mqtt.server_unavailable")
+            exact = bool(named) and (named != "mqtt.bad_credentials" or code in (4, 5, 0x86))
             user = connect.get("username")
             sent = "no user name" if user is None else f"user name {str(user)[:40]!r}"
             said = [e for e in story.broker if e.kind in ("not_authorised", "sending_connack", "invalid_protocol")]
             yield Claim(
                 id=cause,
-                confidence="certain" if cause != "mqtt.bad_credentials" or code in (4, 5, 0x86) else "probable",
+                confidence="certain" if exact else "probable",
                 weight=PROVED,
                 evidence=(
                     *((frame(connect, f"CONNECT with {sent}"),) if connect else ()),

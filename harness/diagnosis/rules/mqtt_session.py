@@ -105,9 +105,10 @@ def _device_said_bye(conn: Conn) -> bool:
     if not mine:
         return False
     last = mine[-1]
+    said = int(last.get("t", 0))
     short = last.get("type") == 21 or int(last.get("len", 0)) in PING_SIZES
-    after = [s for s in theirs if int(s.get("t", 0)) > int(last.get("t", 0))]
-    return short and len(after) <= 1
+    after = [s for s in theirs if int(s.get("t", 0)) > said]
+    return short and (len(after) <= 1 or 0 < closed - said < AT_ONCE * NS)
 
 
 def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:

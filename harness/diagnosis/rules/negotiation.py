@@ -89,7 +89,9 @@ def version(story: Story) -> Iterable[Claim]:
                 continue
             offered = offered_versions(hello) if hello else []
             old = bool(offered) and offered[0] in ("1.1", "1.0", "3.0")
-            if alert.code not in (70, 86) and not (alert.code == 80 and old and alert.position == "hello"):
+            ancient = bool(offered) and offered[0] == "3.0" and alert.code == 40
+            refused = (alert.code == 80 and old) or ancient
+            if alert.code not in (70, 86) and not (refused and alert.position == "hello"):
                 continue
             if hello is None and sender == "broker" and not conn.data.get("c"):
                 continue

@@ -141,10 +141,12 @@ def peer_silent(story: Story) -> Iterable[Claim]:
     """TCP is up, the device spoke, and the other side never sent a byte although the device waited."""
     for conn in failing(story)[-1:]:
         spoke = conn.hellos or conn.packets("CONNECT", "c")
-        if not spoke or not conn.established or conn.payload("s"):
+        ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
+        answered = conn.server_hello or (conn.packets("CONNACK", "s") or [None])[0]
+        late = answered is not None and bool(ends) and int(answered.get("t", 0)) > min(ends)
+        if not spoke or not conn.established or (conn.payload("s") and not late):
             continue
         first = int(spoke[0].get("t", 0))
-        ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
         waited = (min(ends) if ends else conn.last) - first
         by_device = conn.sender_first in ("c", "")
         if not by_device or (waited < SILENT and not told(story, "network.peer_silent")):
