@@ -56,10 +56,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     possible, why = sandbox.available()
     if not possible:
         pytest.skip(why)
-    argv = [sys.executable, "-m", "tests.diagnosis.live", "--keep", tmp_path_factory.mktemp("live")]
+    argv = [sys.executable, "-m", "tests.diagnosis.live", "--keep", str(tmp_path_factory.mktemp("live"))]
     done = subprocess.run(
         [*argv, *(f"--subset={s}" for s in SUBSETS), *SAMPLE],
-        cwd=Path(paths.ROOT), capture_output=True, text=True, timeout=LIMIT, check=False,
+        cwd=Path(paths.ROOT),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
     )
     assert done.returncode in (0, 1), done.stderr
     return str(done.stdout + done.stderr)

@@ -142,7 +142,7 @@ def peer_silent(story: Story) -> Iterable[Claim]:
     for conn in failing(story)[-1:]:
         spoke = conn.hellos or conn.packets("CONNECT", "c")
         ends = [int(e.get("t", 0)) for e in [*conn.fins, *conn.resets]]
-        answered = conn.server_hello or (conn.packets("CONNACK", "s") or [None])[0]
+        answered = conn.server_hello or next(iter(conn.packets("CONNACK", "s")), None)
         late = answered is not None and bool(ends) and int(answered.get("t", 0)) > min(ends)
         if not spoke or not conn.established or (conn.payload("s") and not late):
             continue
