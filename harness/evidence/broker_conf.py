@@ -135,6 +135,14 @@ def _is_true(value: str | None) -> bool:
     return value is not None and value.lower() in ("true", "1")
 
 
+def _suites12(own: dict[str, str], ssl: OpenSSLConf) -> tuple[int, ...] | None:
+    if "certfile" not in own:
+        return None  # PSK only: the list of suites without a certificate is not evaluated
+    if ciphers := own.get("ciphers"):
+        return openssl_names.suites12(ciphers)
+    return ssl.suites12 or openssl_names.default_suites12()
+
+
 def _listener(draft: _Draft, common: dict[str, str], base: Path, ssl: OpenSSLConf, explicit: bool) -> Listener:
     own = draft.options
     get = {**{key: common[key] for key in _SECURITY if key in common}, **own}.get
@@ -157,14 +165,16 @@ def _listener(draft: _Draft, common: dict[str, str], base: Path, ssl: OpenSSLCon
     lowest = (_version(named) if named else None) or "1.2"
     if ssl.minimum and ssl.minimum > lowest:
         lowest = ssl.minimum
+    if lowest < "1.2" and "@SECLEVEL=0" not in own.get("ciphers", ""):
+        lowest = "1.2"  # measured: OpenSSL 3 at its default level has no signature algorithm for 1.0 and 1.1
     highest = ssl.maximum or "1.3"
-    ciphers, tls13 = own.get("ciphers"), own.get("ciphers_tls1.3")
+    tls13 = own.get("ciphers_tls1.3")
     cert = own.get("certfile")
     return Listener(
         source="config",
         tls=True,
         versions=tuple(v for v in _VERSIONS if lowest <= v <= highest),
-        suites12=openssl_names.suites12(ciphers) if ciphers else ssl.suites12 or openssl_names.default_suites12(),
+        suites12=_suites12(own, ssl),
         suites13=openssl_names.suites13(tls13) if tls13 else ssl.suites13 or openssl_names.default_suites13(),
         groups=ssl.groups,
         sigalgs=ssl.sigalgs,

@@ -42,7 +42,7 @@ def test_defaults_of_a_tls_listener() -> None:
     ("line", "attribute", "value"),
     [
         ("tls_version tlsv1.3", "versions", ("1.3",)),
-        ("tls_version tlsv1.1", "versions", ("1.1", "1.2", "1.3")),
+        ("tls_version tlsv1.1\nciphers DEFAULT:@SECLEVEL=0", "versions", ("1.1", "1.2", "1.3")),
         ("ciphers ECDHE-RSA-AES256-GCM-SHA384", "suites12", (0xC030,)),
         ("ciphers NOSUCH", "suites12", None),
         ("ciphers_tls1.3 TLS_CHACHA20_POLY1305_SHA256", "suites13", (0x1303,)),
@@ -59,6 +59,15 @@ def test_option(line: str, attribute: str, value: object) -> None:
     base = TLS if line.startswith("allow") else TLS + "allow_anonymous true\n"
     assert getattr(only(base + line + "\n"), attribute) == value
     assert getattr(only(base), attribute) != value, "the option changes nothing"
+
+
+def test_old_versions_are_out_of_reach_at_the_default_security_level() -> None:
+    assert only(TLS + "tls_version tlsv1.1\n").versions == ("1.2", "1.3")
+
+
+def test_a_psk_listener_is_tls_with_suites_that_are_not_known() -> None:
+    one = only("listener 8883\npsk_hint hint\npsk_file p\n")
+    assert one.tls and one.suites12 is None and one.certificate_files == ()
 
 
 def test_openssl_conf_beside() -> None:
