@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import time
@@ -17,22 +18,18 @@ STACKS = ("wolfssl", "mbedtls")
 
 
 def build(stack: str) -> Path:
-    """build/fw/native, build/fw/native-mbedtls: where the targets' own build commands put them."""
-    folder = ROOT / "build" / "fw" / ("native" if stack == "wolfssl" else f"native-{stack}")
+    """A folder of the tests' own: a run of the bench next door must not see its image change."""
+    folder = ROOT / "build" / "test-fw" / stack
     configure = [
-        "cmake",
-        "-S",
-        "firmware_shims",
-        "-B",
-        str(folder),
-        "-G",
-        "Ninja",
-        "-DHIL_BOARD=native",
-        f"-DHIL_STACK={stack}",
+        *("cmake", "-S", "firmware_shims", "-B", str(folder), "-G", "Ninja"),
+        *("-DHIL_BOARD=native", f"-DHIL_STACK={stack}"),
     ]
-    for command in (configure, ["cmake", "--build", str(folder)]):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # pytest-xdist's workers build the same
+        for command in (configure, ["cmake", "--build", str(folder)]):
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder / "firmware"
 
 
