@@ -168,6 +168,32 @@ static void finish_side(struct hil_decoder *d, struct hil_conn *c, int side) {
     hil_flow_end(d, c, side);
 }
 
+/* `client` and `server` as "ip:port". */
+static void put_ends(struct hil_decoder *d, const struct hil_conn *c) {
+    for (int i = 0; i < 2; i++) {
+        int side = i ^ c->client;
+        char text[64];
+        char ip[48];
+        hil_addr_text(&c->addr[side], ip);
+        bool v6 = strchr(ip, ':') != NULL;
+        size_t n = strlen(ip);
+        size_t at_ = 0;
+        if (v6) {
+            text[at_++] = '[';
+        }
+        memcpy(text + at_, ip, n);
+        at_ += n;
+        if (v6) {
+            text[at_++] = ']';
+        }
+        text[at_++] = ':';
+        at_ += hil_decimal(text + at_, c->port[side]);
+        text[at_] = 0;
+        hil_json_sep(&d->out, i == 0 ? ",\"client\":" : ",\"server\":", 10);
+        hil_json_str(&d->out, text);
+    }
+}
+
 static void say_close(struct hil_decoder *d, struct hil_conn *c, const char *how) {
     const struct hil_side *cl = &c->side[c->client];
     const struct hil_side *sv = &c->side[c->client ^ 1];
@@ -189,14 +215,7 @@ static void say_close(struct hil_decoder *d, struct hil_conn *c, const char *how
     J_UINT(j, "gaps", cl->gaps + sv->gaps);
     J_INT(j, "t_open", c->t_first);
     if (d->opt.summary) {
-        char text[64];
-        for (int i = 0; i < 2; i++) {
-            int side = i ^ c->client;
-            hil_addr_text(&c->addr[side], text);
-            hil_json_sep(j, i == 0 ? ",\"client\":" : ",\"server\":", 10);
-            hil_json_str(j, text);
-            J_UINT(j, "port", c->port[side]);
-        }
+        put_ends(d, c);
     }
     hil_tls_close(d, c);
     hil_mqtt_close(d, c);
@@ -259,6 +278,13 @@ static void forget(struct hil_decoder *d, uint32_t i, const char *how) {
     t->live--;
 }
 
+/* The least recently used one leaves; it counts as evicted only when it was not over. */
+static void evict(struct hil_decoder *d) {
+    const struct hil_conn *c = at(&d->table, d->table.oldest);
+    d->evicted += !c->closing && !c->dead;
+    forget(d, d->table.oldest, "idle");
+}
+
 /* Connections that ended a while ago get their `close`; those idle for long leave; the budget is kept. */
 static void expire(struct hil_decoder *d) {
     struct hil_table *t = &d->table;
@@ -275,8 +301,7 @@ static void expire(struct hil_decoder *d) {
         forget(d, t->oldest, "idle");
     }
     while (t->memory > HIL_MEMORY_MAX && t->oldest != 0) {
-        d->evicted++;
-        forget(d, t->oldest, "idle");
+        evict(d);
     }
 }
 
@@ -297,8 +322,7 @@ static void start_closing(struct hil_decoder *d, struct hil_conn *c, uint32_t i)
 static uint32_t take_slot(struct hil_decoder *d) {
     struct hil_table *t = &d->table;
     if (t->free == 0 && t->used >= HIL_CONNS_MAX) {
-        d->evicted += at(t, t->oldest)->dead ? 0 : 1;
-        forget(d, t->oldest, "idle");
+        evict(d);
     }
     uint32_t i = t->free;
     if (i != 0) {
@@ -373,28 +397,7 @@ void hil_conn_opened(struct hil_decoder *d, struct hil_conn *c) {
     if (!hil_ev_begin(d, HIL_EV_open, c, -1)) {
         return;
     }
-    for (int i = 0; i < 2; i++) {
-        int side = i ^ c->client;
-        char text[64];
-        char ip[48];
-        hil_addr_text(&c->addr[side], ip);
-        bool v6 = strchr(ip, ':') != NULL;
-        size_t n = strlen(ip);
-        size_t at_ = 0;
-        if (v6) {
-            text[at_++] = '[';
-        }
-        memcpy(text + at_, ip, n);
-        at_ += n;
-        if (v6) {
-            text[at_++] = ']';
-        }
-        text[at_++] = ':';
-        at_ += hil_decimal(text + at_, c->port[side]);
-        text[at_] = 0;
-        hil_json_sep(&d->out, i == 0 ? ",\"client\":" : ",\"server\":", 10);
-        hil_json_str(&d->out, text);
-    }
+    put_ends(d, c);
     J_STR(&d->out, "how", c->syn_seen ? "syn" : "mid");
     hil_ev_end(d);
 }

@@ -9,8 +9,8 @@
 
 #include "net.h"
 
-#define HIL_CONNS_MAX       16384U      /* connections remembered, finished ones included */
-#define HIL_MEMORY_MAX      (12U << 20) /* bytes of reassembly and protocol state, all connections together */
+#define HIL_CONNS_MAX       8192U       /* connections remembered, finished ones included */
+#define HIL_MEMORY_MAX      (10U << 20) /* bytes of reassembly and protocol state, all connections together */
 #define HIL_EARLY_BYTES_MAX (256U * 1024U) /* kept ahead of a hole, one side */
 #define HIL_EARLY_COUNT_MAX 512U
 

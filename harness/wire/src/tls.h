@@ -95,6 +95,7 @@ int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t 
 void hil_tls_epoch(struct hil_decoder *d, struct hil_conn *c, int side);
 void hil_tls_find_keys(struct hil_decoder *d, struct hil_conn *c);
 bool hil_tls_may_open(const struct hil_decoder *d, const struct hil_conn *c, int side);
+void hil_tls_set_opener(struct hil_decoder *d, struct hil_tls_side *s, struct hil_opener *o);
 void hil_tls_drop_keys(struct hil_decoder *d, struct hil_tls *t);
 /* tls_guess.c: what a record that stays closed probably is, from its length and place; NULL: no idea. */
 const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int side, uint8_t type,

@@ -9,12 +9,20 @@
                           */
 #define AHEAD_GAP    64U /* when records may have been lost */
 #define TRIES_MAX    64U /* failed records after which nothing is searched any more */
-#define FAILURES_MAX 8U  /* a side that never opened is given up after so many records */
+#define OPENER_SIZE  2560U
+#define FAILURES_MAX 8U /* a side that never opened is given up after so many records */
+
+/* What OpenSSL keeps for one direction is outside our allocator: it is counted by its usual size. */
+void hil_tls_set_opener(struct hil_decoder *d, struct hil_tls_side *s, struct hil_opener *o) {
+    d->table.memory += o != NULL ? OPENER_SIZE : 0;
+    d->table.memory -= s->opener != NULL ? OPENER_SIZE : 0;
+    hil_opener_free(s->opener);
+    s->opener = o;
+}
 
 void hil_tls_drop_keys(struct hil_decoder *d, struct hil_tls *t) {
     for (int i = 0; i < 2; i++) {
-        hil_opener_free(t->side[i].opener);
-        t->side[i].opener = NULL;
+        hil_tls_set_opener(d, &t->side[i], NULL);
     }
     hil_table_release(&d->table, t->secrets, sizeof *t->secrets);
     t->secrets = NULL;
@@ -44,11 +52,6 @@ static struct hil_opener *from_label(struct hil_decoder *d, struct hil_tls *t, e
     return hil_opener_13(&d->crypto, &t->info, s->secret[label], s->len[label]);
 }
 
-static void replace(struct hil_tls_side *s, struct hil_opener *o) {
-    hil_opener_free(s->opener);
-    s->opener = o;
-}
-
 /* TLS 1.2: the side's ChangeCipherSpec starts its keys. TLS 1.3: after Finished, application keys. */
 void hil_tls_epoch(struct hil_decoder *d, struct hil_conn *c, int side) {
     struct hil_tls *t = c->tls;
@@ -56,17 +59,19 @@ void hil_tls_epoch(struct hil_decoder *d, struct hil_conn *c, int side) {
     bool client = side == c->client;
     if (t->version == 0x0304) {
         struct hil_opener *o = from_label(d, t, client ? HIL_LABEL_CLIENT_APP : HIL_LABEL_SERVER_APP);
-        replace(s, o);
+        hil_tls_set_opener(d, s, o);
         s->app_keys = true;
         s->tried = true;
         return;
     }
     if (!t->have_client || !t->have_server || t->secrets == NULL || t->secrets->len[HIL_LABEL_MASTER] != 48) {
-        replace(s, NULL); /* keys of an earlier handshake do not hold any more */
+        hil_tls_set_opener(d, s, NULL); /* keys of an earlier handshake do not hold any more */
         return;
     }
-    replace(s, hil_opener_12(&d->crypto, &t->info, t->version, t->etm, t->secrets->secret[HIL_LABEL_MASTER],
-                             t->client_random, t->server_random, client));
+    hil_tls_set_opener(d, s,
+                       hil_opener_12(&d->crypto, &t->info, t->version, t->etm,
+                                     t->secrets->secret[HIL_LABEL_MASTER], t->client_random, t->server_random,
+                                     client));
 }
 
 bool hil_tls_may_open(const struct hil_decoder *d, const struct hil_conn *c, int side) {
@@ -84,9 +89,10 @@ static void first_epoch(struct hil_decoder *d, struct hil_conn *c, int side) {
     struct hil_tls_side *s = &t->side[side];
     bool client = side == c->client;
     s->tried = true;
-    s->opener = from_label(d, t, client ? HIL_LABEL_CLIENT_HANDSHAKE : HIL_LABEL_SERVER_HANDSHAKE);
+    hil_tls_set_opener(d, s,
+                       from_label(d, t, client ? HIL_LABEL_CLIENT_HANDSHAKE : HIL_LABEL_SERVER_HANDSHAKE));
     if (s->opener == NULL) {
-        s->opener = from_label(d, t, client ? HIL_LABEL_CLIENT_APP : HIL_LABEL_SERVER_APP);
+        hil_tls_set_opener(d, s, from_label(d, t, client ? HIL_LABEL_CLIENT_APP : HIL_LABEL_SERVER_APP));
         s->app_keys = s->opener != NULL;
     }
 }
@@ -108,7 +114,7 @@ static int open_early(struct hil_decoder *d, struct hil_tls *t, struct hil_tls_s
                                              k->len[HIL_LABEL_CLIENT_EARLY]);
         int got = o != NULL ? hil_opener_open(o, type, s->version, body, n, d->scratch, 0) : -1;
         if (got >= 0) {
-            replace(s, o);
+            hil_tls_set_opener(d, s, o);
             return got;
         }
         hil_opener_free(o);
@@ -128,7 +134,7 @@ static int open_next_epoch(struct hil_decoder *d, struct hil_conn *c, int side, 
         struct hil_opener *o = from_label(d, t, next[i]);
         int got = o != NULL ? hil_opener_open(o, type, s->version, body, n, d->scratch, AHEAD_GAP) : -1;
         if (got >= 0) {
-            replace(s, o);
+            hil_tls_set_opener(d, s, o);
             s->app_keys = i == 1;
             s->finished = s->finished || i == 1;
             return got;
@@ -191,7 +197,7 @@ int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t 
     }
     s->failed++;
     if (s->opened == 0 && s->failed >= FAILURES_MAX) {
-        replace(s, NULL);
+        hil_tls_set_opener(d, s, NULL);
         s->tried = true;
     }
     return -1;

@@ -490,8 +490,7 @@ static void end_of_early_data(struct hil_decoder *d, struct hil_conn *c, int sid
     struct hil_tls *t = c->tls;
     plain_message(d, c, side, HIL_EV_end_of_early_data, b);
     t->early_data = false;
-    hil_opener_free(t->side[side].opener);
-    t->side[side].opener = NULL;
+    hil_tls_set_opener(d, &t->side[side], NULL);
     t->side[side].tried = false; /* handshake keys come next */
 }
 
