@@ -286,3 +286,29 @@ def test_persistent_session(plain: Device, tmp_path: Path) -> None:
         second = plain.run(script="connect;pub1;recv:2000;disconnect")
         assert second.ok, second.brief()
         assert second.one("mqtt", state="connack")["present"] == "1"
+
+
+def publish_frame(size: int) -> bytes:
+    """A QoS 1 PUBLISH (id 7, topic "a") with a Remaining Length of `size`."""
+    length, n = bytearray(), size
+    while True:
+        length.append((n & 0x7F) | (0x80 if n > 0x7F else 0))
+        n >>= 7
+        if n == 0:
+            break
+    return b"\x32" + bytes(length) + b"\x00\x01a\x00\x07" + b"x" * (size - 5)
+
+
+@pytest.mark.parametrize("size", [5, 127, 128, 16383, 16384, 65535, 65536, 131072, 262140])
+def test_large_messages(against: Against, size: int) -> None:
+    """M3-30: every edge of the Remaining Length, up to what the device declares."""
+    run, heard = against([ACCEPT + publish_frame(size)], script="connect;recv:3000;disconnect")
+    assert run.ok, run.brief()
+    assert run.one("mqtt", state="msg")["len"] == str(size - 5)
+    assert b"\x40\x02\x00\x07" in heard
+
+
+def test_too_large_message(against: Against) -> None:
+    run, heard = against([ACCEPT + publish_frame(262141)], script="connect;recv:3000;disconnect")
+    assert run.one("done")["rc"] == "-149"
+    assert b"\x40\x02\x00\x07" not in heard
