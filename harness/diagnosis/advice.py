@@ -26,6 +26,8 @@ def settle(story: Story, ordered: Sequence[Claim]) -> tuple[str, ...]:
     best = ordered[0].id
     if story.keys_wrong:
         wanted.append("The key log given belongs to another session: none of its lines fits this capture.")
+    if story.log is not None and story.log.binary:
+        wanted.append("The UART log is mostly not text: wrong baud rate, or not a log.")
     if not story.has_wire:
         wanted.append(CAPTURE)
     refused_hello = best.startswith("tls.no_common")

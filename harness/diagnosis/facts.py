@@ -219,7 +219,9 @@ def tell(
     story.conns.sort(key=lambda c: (c.opened, c.number))
     story.stack = _stack(story)
     story.keys_missing = any(c.sealed and not c.decrypted for c in story.conns)
-    story.keys_wrong = any(c.close is not None and c.close.get("keys") == "wrong" for c in story.conns)
+    fits = {str(c.close.get("keys")) for c in story.conns if c.close is not None and c.sealed}
+    given = bool(story.end and story.end.get("keylog_lines"))
+    story.keys_wrong = "wrong" in fits or (given and bool(fits) and "matched" not in fits)
     return story
 
 

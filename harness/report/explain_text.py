@@ -73,6 +73,8 @@ def _causes(causes: Sequence[Cause], colour: bool) -> list[str]:
             label = "Also possible" if cause.confidence == "possible" else "Also"
             head = _paint(f"{label}: {cause.id} ({cause.confidence})", "note", colour)
             lines += ["", head, *_wrap("  ", cause.explain)]
+            if cause.confidence == "possible":
+                continue
         lines += ["  Evidence", *(row for item in cause.evidence for row in _wrap("    ", item))]
         if cause.fix:
             lines += ["  What to change", *_wrap("    ", cause.fix)]

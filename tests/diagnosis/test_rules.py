@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.diagnosis import rules
+from harness.diagnosis import remedies, rules
 from harness.diagnosis.engine import diagnose
 from harness.diagnosis.vocabulary import causes
 from harness.evidence import broker_log, uart
@@ -161,13 +161,12 @@ def test_sets_against_a_profile() -> None:
 
 
 def test_the_logs_word_names_the_set_where_it_can() -> None:
-    hello13 = {"versions": [0x0304]}
     for reason, cause in (
         ("no suitable key share", "tls.no_common_group"),
         ("no suitable signature algorithm", "tls.no_common_signature_algorithm"),
         ("no shared cipher", "tls.no_common_cipher_suite"),
     ):
-        assert first(tell(after_hello(**hello13), broker=refused(reason, "0A0000C1")))[0] == cause
+        assert first(tell(after_hello(versions=[0x0304]), broker=refused(reason, "0A0000C1")))[0] == cause
 
 
 def test_nothing_unusual_is_never_more_than_possible() -> None:
@@ -418,10 +417,18 @@ def test_every_rule_survives_events_without_fields() -> None:
 
 
 def test_each_cause_that_evidence_can_show_has_a_rule() -> None:
-    """Every id outside `lab.` stands in the sources of the rules, or a device's code names it."""
+    """Every id outside `lab.` stands in the sources of the rules, a code names it, or the bench itself does."""
     modules = {rule.__module__ for rule in (*rules.ALWAYS, *rules.FAILED, *rules.FINDINGS)}
     modules |= {"harness.diagnosis.compare", "harness.diagnosis.rules.suspects"}
     texts = [inspect.getsource(importlib.import_module(name)) for name in modules]
     texts += [path.read_text(encoding="utf-8") for path in (CAUSES.parent / "codes").glob("*.toml")]
+    texts += [path.read_text(encoding="utf-8") for path in CAUSES.parent.parent.rglob("*.py")]
     sources = "".join(texts)
     assert [c for c in causes() if not c.startswith("lab.") and f'"{c}"' not in sources] == []
+
+
+def test_each_cause_has_a_remedy_and_no_table_invents_one() -> None:
+    assert [c for c in causes() if not remedies.table("generic").get(c)] == []
+    for stack in remedies.STACKS:
+        assert [c for c in remedies.table(stack) if c not in causes()] == []
+        assert remedies.table(stack)
