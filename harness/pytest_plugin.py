@@ -7,7 +7,9 @@ write each verdict to disk; the controller makes run.json and the reports of it 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,6 +207,14 @@ def pytest_runtest_logreport(report: Any) -> None:
     _seen.add(report.nodeid)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt() -> None:
+    """From here on the end is near and bounded: a second Ctrl-C (a terminal sends it to everybody, the sandbox passes
+    it on) must not cut the writing of what was judged."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
     """On the controller, after the workers have ended: run.json, reports, exit code."""
@@ -219,7 +229,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
     run_dir = Path(folder)
     try:
-        _add_lost(config, run_dir)
+        if int(exitstatus) != EXIT_INTERRUPTED:
+            _add_lost(config, run_dir)
         if not any(run_dir.glob(f"*/*/{store.VERDICT}")):
             return
         summary = runs.finish(run_dir)

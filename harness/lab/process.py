@@ -69,6 +69,7 @@ def spawn(
             stdout=stdout,
             stderr=stderr,
             pass_fds=tuple(pass_fds),
+            process_group=0,  # Ctrl-C is for the bench, which ends its children in order
         )
 
     if threading.current_thread() is threading.main_thread():
