@@ -45,7 +45,16 @@ def mqtt_publish(payload: bytes) -> bytes:
             return b"\x30" + encoded + body
 
 
-def run_session(pki: Pki, version: str, messages: int, payload: int, keylog: Path) -> Session:
+def run_session(
+    pki: Pki,
+    version: str,
+    messages: int,
+    payload: int,
+    keylog: Path,
+    *,
+    certificate: str = "server-rsa2048",
+    connect: bytes = b"",
+) -> Session:
     """One TLS session in memory; `messages` PUBLISH packets of `payload` bytes from the client."""
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.check_hostname = False
@@ -54,7 +63,7 @@ def run_session(pki: Pki, version: str, messages: int, payload: int, keylog: Pat
     wanted = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
     client_context.minimum_version = client_context.maximum_version = wanted
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(pki.chain("server-rsa2048"), pki.key("server-rsa2048"))
+    server_context.load_cert_chain(pki.chain(certificate), pki.key(certificate))
     flights: list[tuple[bool, bytes]] = []
     written = {True: ssl.MemoryBIO(), False: ssl.MemoryBIO()}  # by the client, by the server
     readable = {True: ssl.MemoryBIO(), False: ssl.MemoryBIO()}
@@ -82,7 +91,7 @@ def run_session(pki: Pki, version: str, messages: int, payload: int, keylog: Pat
         (client if from_client else server).write(data)
         carry(from_client)
 
-    write(True, mqtt_connect(b"bench"))
+    write(True, connect or mqtt_connect(b"bench"))
     write(False, b"\x20\x02\x00\x00")
     for _ in range(messages):
         write(True, mqtt_publish(os.urandom(payload)))
