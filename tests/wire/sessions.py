@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,40 +173,68 @@ def run(
     data: Sequence[bytes] = (CONNECT, PUBLISH),
 ) -> Recording:
     """One session. `commands` are given to s_client between CONNECT and PUBLISH (R renegotiates, K updates keys)."""
+    return run_all(folder, server, [client], cert=cert, commands=commands, data=data)[0]
+
+
+def run_all(
+    folder: Path,
+    server: Sequence[str],
+    clients: Sequence[Sequence[str]],
+    *,
+    cert: str = "rsa",
+    commands: Sequence[bytes] = (),
+    data: Sequence[bytes] = (CONNECT, PUBLISH),
+) -> list[Recording]:
+    """Sessions after another with one server, so that it knows the earlier ones' tickets."""
     pem, port, keys = make_certificate(folder, cert), _free_port(), folder / "session.keys"
     keys.unlink(missing_ok=True)
-    serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", "-keylogfile", str(keys)]
+    serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(len(clients))]
+    serve += ["-keylogfile", str(keys)]
     if cert != "none":
         serve += ["-cert", str(pem), "-key", str(pem)]
-    with ExitStack() as stack:
-        served = stack.enter_context(_running([*serve, *server]))
-        assert served.stdout and served.stdin
+    out: list[list[tuple[bool, bytes]]] = []
+    with _running([*serve, *server]) as served:
         _until(served, b"ACCEPT")
-        relay = Relay(port)
-        stack.callback(relay.listener.close)
-        connect = ["openssl", "s_client", "-connect", f"127.0.0.1:{relay.port}", "-servername", "localhost"]
-        called = stack.enter_context(_running([*connect, *client]))
-        assert called.stdin and called.stdout
-        _until(called, b"erify return code")  # the handshake's report ends with this line
-        for number, item in enumerate([data[0], *commands, *data[1:]]):
-            if relay.over[0] or called.poll() is not None:
-                break
-            before = relay.count(True)
-            called.stdin.write(item)
-            called.stdin.flush()
-            if item in commands:
-                relay.wait_more(True, before)
-            else:
-                _until(served, item[-4:])
-            if number == 0 and served.poll() is None:
-                served.stdin.write(CONNACK)
-                served.stdin.flush()
-                _until(called, CONNACK)
-        called.stdin.close()
-        called.stdin = None
-        called.wait(TIMEOUT_S)
-        relay.wait_over()
-    return Recording(list(relay.chunks), keys.read_text() if keys.exists() else "")
+        for client in clients:
+            relay = Relay(port)
+            try:
+                connect = ["openssl", "s_client", "-connect", f"127.0.0.1:{relay.port}", "-servername", "localhost"]
+                with _running([*connect, *client]) as called:
+                    _talk(relay, served, called, commands, data)
+                    relay.wait_over()
+            finally:
+                relay.listener.close()
+            out.append(list(relay.chunks))
+    text = keys.read_text() if keys.exists() else ""
+    return [Recording(chunks, text if i == 0 else "") for i, chunks in enumerate(out)]
+
+
+def _talk(
+    relay: Relay,
+    served: subprocess.Popen[bytes],
+    called: subprocess.Popen[bytes],
+    commands: Sequence[bytes],
+    data: Sequence[bytes],
+) -> None:
+    assert called.stdin and served.stdin
+    _until(called, b"erify return code")  # the handshake's report ends with this line
+    for number, item in enumerate([data[0], *commands, *data[1:]]):
+        if relay.over[0] or called.poll() is not None:
+            break
+        before = relay.count(True)
+        called.stdin.write(item)
+        called.stdin.flush()
+        if item in commands:
+            relay.wait_more(True, before)
+        else:
+            _until(served, item[-4:])
+        if number == 0 and served.poll() is None:
+            served.stdin.write(CONNACK)
+            served.stdin.flush()
+            _until(called, CONNACK)
+    called.stdin.close()
+    called.stdin = None
+    called.wait(TIMEOUT_S)
 
 
 def packets(recording: Recording, start: int, number: int, port: int = 8883) -> list[Packet]:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.evidence.wire import decode
 from tests.wire.captures import Packet, pcap
-from tests.wire.sessions import packets, run
+from tests.wire.sessions import CONNECT, packets, run, run_all
 from tests.wire.tshark import TSHARK, frames, tshark
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
@@ -78,6 +78,13 @@ SESSIONS: dict[str, tuple[list[str], list[str], dict[str, Any]]] = {
 }
 
 
+# A first session and one that takes it up again: with a ticket, a session id, a PSK, and with early data.
+RESUMED: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "1.2 ticket": (["-tls1_2"], ["-sess_out", "@a"], ["-sess_in", "@a"]),
+    "1.2 session id": (["-tls1_2", "-no_ticket"], ["-sess_out", "@b"], ["-sess_in", "@b"]),
+    "1.3 ticket": (["-tls1_3"], ["-sess_out", "@c"], ["-sess_in", "@c"]),
+    "1.3 early": (["-tls1_3", "-early_data"], ["-sess_out", "@d"], ["-sess_in", "@d", "-early_data", "@early"]),
+}
 UNREAD = {"1.2 aria-gcm"}  # by tshark 4.0, whose library lacks ARIA
 
 
@@ -95,18 +102,32 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Sessions:
     out: list[Packet] = []
     names: list[str] = []
     keys, start = "", 1_750_000_000 * 10**9
+    numbers: dict[str, int] = {}
     for number, (name, (server, client, more)) in enumerate(SESSIONS.items(), 1):
         args = [str(folder / f"{arg[1:]}.pem") if arg.startswith("@") else arg for arg in client]
         recording = run(folder, server, args, **more)
         keys += recording.keys
         made = packets(recording, start, number)
+        numbers[name] = number
         start = made[-1].t + 10**9
         out += made
         names += [name] * len(made)
+    (folder / "s.early").write_bytes(CONNECT)
+    for name, (server, first, second) in RESUMED.items():
+        number = len(numbers) + 1
+        both = [[arg.replace("@", str(folder / "s.")) for arg in client] for client in (first, second)]
+        for extra, recording in zip(("", " again"), run_all(folder, server, both), strict=True):
+            keys += recording.keys
+            made = packets(recording, start, number)
+            numbers[name + extra] = number
+            start = made[-1].t + 10**9
+            number += 1
+            out += made
+            names += [name + extra] * len(made)
     capture, keylog = folder / "sessions.pcap", folder / "all.keys"
     capture.write_bytes(pcap(out))
     keylog.write_text(keys)
-    return Sessions(capture, keylog, names, {name: i for i, name in enumerate(SESSIONS, 1)})
+    return Sessions(capture, keylog, names, numbers)
 
 
 @pytest.mark.skipif(not TSHARK, reason="tshark is not installed")
@@ -133,6 +154,29 @@ def opened(sessions: Sessions) -> dict[str, list[dict[str, Any]]]:
         if "conn" in event:
             by_number.setdefault(event["conn"], []).append(event)
     return {name: by_number[number] for name, number in sessions.numbers.items()}
+
+
+def test_taken_up_again(opened: dict[str, list[dict[str, Any]]]) -> None:
+    def events(name: str, kind: str) -> list[dict[str, Any]]:
+        return [e for e in opened[name] if e["ev"] == kind]
+
+    for name in RESUMED:
+        again = f"{name} again"
+        assert not events(again, "certificate"), name
+        assert not events(again, "sealed"), name
+        assert events(name, "certificate"), name
+        close = events(again, "close")[0]
+        assert (close["decrypted"], close["keys"], close["handshake"]) == (True, "matched", "complete"), name
+        if name.startswith("1.2"):
+            assert events(again, "server_hello")[0]["resumed"] is True, name
+        else:
+            assert events(again, "server_hello")[0]["psk"] == 0, name
+            assert events(again, "client_hello")[0]["psk"] is True, name
+    early = opened["1.3 early again"]
+    assert next(e for e in early if e["ev"] == "client_hello")["early_data"] is True
+    kinds = [e["ev"] for e in early]
+    assert kinds.index("end_of_early_data") > kinds.index("encrypted_extensions")
+    assert kinds.index("mqtt") < kinds.index("server_hello")
 
 
 @pytest.mark.parametrize("name", [name for name in SESSIONS if name not in REFUSED])

@@ -124,7 +124,8 @@ def frames(events: Iterable[dict[str, Any]]) -> dict[int, Frame]:
             versions[e["conn"]] = e["version"]
         if kind == "record" and not e.get("damaged") and not e.get("incomplete"):
             out[frame].records.append(e["len"])
-            if e["encrypted"] and versions.get(e["conn"]) == "0304":
+            # Sealed before any ServerHello: early data.
+            if e["encrypted"] and versions.get(e["conn"], "0304") == "0304":
                 out[frame].opaque.append(e["type"])
                 out[frame].types.extend([e["inner"]] if "inner" in e else [])
             else:
