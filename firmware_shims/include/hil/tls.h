@@ -38,7 +38,7 @@ struct hil_tls_config {
     int min_version;        /* 12 or 13 */
     int max_version;        /* 12 or 13 */
     struct hil_blob ca, cert, key;
-    const char *suites, *groups, *sigalgs; /* stack's own names, comma list; NULL or "": default */
+    const char *suites, *groups, *sigalgs; /* IANA names (suites: or the stack's own), comma list; NULL or "": default */
     uint32_t epoch;         /* Unix seconds at `epoch_ms`; 0: clock never set */
     uint32_t epoch_ms;      /* board time at which `epoch` was true */
     const uint8_t *seed;    /* 32 bytes */
@@ -49,7 +49,7 @@ struct hil_tls_config {
 
 struct hil_tls_result {
     int rc;                 /* the stack's own code of the call that failed, 0 */
-    int alert;              /* alert number received from the peer, -1: none */
+    int alert;              /* alert number received from the peer (0: close_notify), -1: none */
     int alert_sent;         /* alert number we sent, -1: none or not known */
     uint32_t verify_flags;  /* the stack's verify result, 0: good */
     const char *version;    /* "1.2", "1.3" */
@@ -61,7 +61,8 @@ const char *hil_tls_stack(void);   /* "mbedtls-2.28.3" */
 const char *hil_tls_caps(void);    /* "tls1.2,tls1.3,resume" */
 uint32_t hil_tls_defects(void);    /* those of HIL_DEFECT_* it can do */
 
-/* Handshake over the connected hil_net. 0 or -1 with *result filled in either case. */
+/* Handshake over the connected hil_net, whose bytes go through hil_service_recv/_send (service.h). 0 or -1 with *result
+ * filled in either case; after -1 the client calls hil_tls_close(false, true). */
 int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *result);
 
 /* As hil_net_send / hil_net_recv, HIL_NET_* codes; the stack's own code goes to *result. */
