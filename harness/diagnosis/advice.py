@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.diagnosis.facts import Story
+from harness.diagnosis.outcome import works
 from harness.diagnosis.rules.claim import Claim
 
 KEYLOG = (
@@ -19,11 +20,13 @@ CAPTURE = "A capture (tcpdump -i any -w capture.pcap port 8883) shows what reall
 
 
 def settle(story: Story, ordered: Sequence[Claim]) -> tuple[str, ...]:
-    """Advice, most useful first; nothing when the first cause is certain or nothing is wrong."""
-    if not ordered or ordered[0].confidence == "certain":
+    """Advice, most useful first; nothing when the first cause is certain or the story works."""
+    if works(story) is True and not ordered:
+        return ()
+    if ordered and ordered[0].confidence == "certain":
         return ()
     wanted: list[str] = []
-    best = ordered[0].id
+    best = ordered[0].id if ordered else "tls."
     if story.keys_wrong:
         wanted.append("The key log given belongs to another session: none of its lines fits this capture.")
     if story.log is not None and story.log.binary:

@@ -432,3 +432,12 @@ def test_each_cause_has_a_remedy_and_no_table_invents_one() -> None:
     for stack in remedies.STACKS:
         assert [c for c in remedies.table(stack) if c not in causes()] == []
         assert remedies.table(stack)
+
+
+def test_0x28_on_the_console_alone_stays_open() -> None:
+    alert = hit("handshake_failure", stack="tls_alert", code=40, text="alert value 0x28")
+    found = diagnose([], uart=said(alert))
+    assert found.outcome == "failed"
+    assert {c.confidence for c in found.causes} == {"possible"}
+    assert "client_certificate.missing" in [c.id for c in found.causes]
+    assert any("capture" in a for a in found.advice)

@@ -53,6 +53,7 @@ FAILED: tuple[Rule, ...] = (
     negotiation.version,  # tls.no_common_version
     negotiation.named_by_alert,  # missing_extension, sni_*, alpn_mismatch, psk_unknown_identity
     negotiation.sets,  # no_common_cipher_suite, _group, _signature_algorithm, ecc_not_initialised
+    negotiation.forty_without_wire,  # several, as possible only
     negotiation.ecc_not_initialised,  # tls.ecc_not_initialised (no ClientHello)
     negotiation.psk_wrong_key,  # tls.psk_wrong_key
     negotiation.hidden_by_negotiation,  # client_certificate.wrong_store, named second

@@ -156,7 +156,8 @@ def by_alert(story: Story) -> Iterable[Claim]:
     said = [e for e in said if e.alert is None]
     end = leaf(conn.client_certificate) if conn else None
     verify = seen is not None and seen.code in (42, 43, 44, 45, 46, 48)
-    if seen is not None and seen.position in ("start", "hello", "server_flight"):
+    early = seen is not None and seen.position in ("start", "hello", "server_flight")
+    if early and (conn is None or conn.client_certificate is None):
         return
     if not verify and not said:
         return

@@ -21,7 +21,7 @@ from harness.diagnosis.rules.seen import from_device, last_failing
 def closed_without_a_word(story: Story) -> Iterable[Claim]:
     """Somebody closed during the handshake with no alert. Fallback."""
     conn = last_failing(story)
-    if conn is None or not conn.established or conn.refused is not None:
+    if conn is None or not conn.established or conn.refused is not None or joined_late(conn):
         return
     if conn.fatal("broker") or conn.fatal("device") or conn.packets("CONNECT", "c"):
         return
@@ -51,6 +51,11 @@ def closed_without_a_word(story: Story) -> Iterable[Claim]:
         explain=f"The {'device' if by_device else 'broker'} closed {place} and said nothing.",
         frame=int(first.get("frame", 0)),
     )
+
+
+def joined_late(conn: Conn) -> bool:
+    """The capture begins in the middle of this connection: how far it had come is not known."""
+    return conn.how == "mid" and not conn.hellos
 
 
 def sealed_alert(conn: Conn, side: str) -> Event | None:

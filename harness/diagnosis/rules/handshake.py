@@ -45,7 +45,7 @@ def record_corrupt(story: Story) -> Iterable[Claim]:
             psk = suite is not None and suite.kx == "psk"
             yield Claim(
                 id="tls.record_corrupt",
-                confidence="probable" if psk else "certain",
+                confidence="probable" if psk or suite is None else "certain",
                 weight=PROVED - (2 if psk else 0),
                 evidence=(alert_evidence(alert), *first_log(story, *_CORRUPT_LOG)),
                 explain=f"The {alert.sender} could not authenticate a record: bytes changed below TLS, or the other "
@@ -95,6 +95,18 @@ def unexpected(story: Story) -> Iterable[Claim]:
                 evidence=(*_before(conn, alert), alert_evidence(alert), *first_log(story, "unexpected message")),
                 explain=f"The {alert.sender} got a message it does not expect at this point, or does not know.",
                 frame=alert.frame,
+            )
+            return
+        again = conn.hellos[1] if len(conn.hellos) > 1 and conn.retry is None else None
+        refused = conn.fatal("broker")
+        if again is not None and refused is not None and not conn.complete:
+            yield Claim(
+                id="tls.unexpected_message",
+                confidence="probable",
+                weight=PROVED,
+                evidence=(frame(again, "a second ClientHello that nobody asked for"), alert_evidence(refused)),
+                explain="The device sends a second ClientHello in one handshake, without a HelloRetryRequest.",
+                frame=int(again.get("frame", 0)),
             )
             return
         refusal = next((a for a in conn.alerts if a.code == 100), None)

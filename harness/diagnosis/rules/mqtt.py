@@ -24,6 +24,7 @@ from harness.diagnosis.rules.claim import (
 if TYPE_CHECKING:
     pass
 
+PATIENCE = 5_000_000_000  # ns a device may take before its CONNECT
 SOON = 100_000_000  # ns, Nagle and delayed ACK included, in which a device answers a bad record with an alert
 _CONNACK_3 = {
     1: "mqtt.protocol_version_refused",
@@ -197,7 +198,7 @@ def first_packet_broken(story: Story) -> Iterable[Claim]:
     """The session never opens because the first packet is no CONNECT, or none that parses."""
     for conn in failing(story)[-1:]:
         mine = [m for m in conn.mqtt if m.get("dir") == "c"]
-        if not mine or conn.packets("CONNECT", "c"):
+        if not mine or conn.packets("CONNECT", "c") or conn.how == "mid":
             continue
         yield broken_claim(mine[0], 0, PROVED)
     if works(story) is not True:
@@ -230,8 +231,11 @@ def sealed_refusal(story: Story) -> Iterable[Claim]:
 def no_connect(story: Story) -> Iterable[Claim]:
     """TLS is up and no CONNECT ever comes."""
     for conn in failing(story)[-1:]:
-        if conn.mqtt or conn.app or not conn.complete or conn.fatal("broker") or conn.fatal("device"):
+        if conn.mqtt or conn.app or not conn.complete or conn.fatal("broker") or conn.fatal("device") or conn.gaps:
             continue
+        begun = int((conn.server_hello or {}).get("t", 0))
+        if not conn.fins and not conn.resets and conn.last - begun < PATIENCE:
+            continue  # the capture ends before the device could
         if any(
             s.get("dir") == "c" and s.get("phase") == "application" and s.get("guess") != "alert" for s in conn.sealed
         ):

@@ -111,6 +111,13 @@ def _device_said_bye(conn: Conn) -> bool:
     return short and (len(after) <= 1 or 0 < closed - said < AT_ONCE * NS)
 
 
+def _may_have_said_bye(story: Story, conn: Conn) -> bool:
+    """Bytes of the device are missing from the capture, or the log of one session knows its DISCONNECT."""
+    lost = any(g.get("dir") == "c" for g in conn.gaps)
+    logged = any(e.kind == "received" and e.packet == "DISCONNECT" for e in story.broker)
+    return lost or (logged and len(story.conns) == 1)
+
+
 def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
     ends = [e for e in [*conn.fins, *conn.resets] if e.get("dir") == "s"]
     end = ends[0] if ends else None
@@ -180,7 +187,7 @@ def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
             explain="A second connection came, and the broker closed the first: the same client identifier.",
             frame=where,
         )
-    else:
+    elif not _may_have_said_bye(story, conn):
         if last is not None and last.get("type") == "PUBLISH" and int(last.get("len", 0)) > LARGE and quiet < AT_ONCE:
             yield Claim(
                 id="mqtt.packet_too_large",

@@ -15,6 +15,7 @@ from harness.diagnosis.registry.codepoints import extension_name
 from harness.diagnosis.rules.claim import (
     HIDDEN,
     LOGGED,
+    MAYBE,
     PROVED,
     TOLD,
     Claim,
@@ -26,6 +27,7 @@ from harness.diagnosis.rules.claim import (
     frame,
     log,
 )
+from harness.diagnosis.rules.seen import from_broker
 from harness.diagnosis.rules.suspects import BY_REASON, CAUSE, suspected
 from harness.model import Confidence, Listener, ServerCertificate
 
@@ -85,7 +87,7 @@ def version(story: Story) -> Iterable[Claim]:
         hello = conn.hello
         for sender in ("broker", "device"):
             alert = conn.fatal(sender)
-            if alert is None:
+            if alert is None or (sender == "broker" and conn.server_hello is not None):
                 continue
             offered = offered_versions(hello) if hello else []
             old = bool(offered) and offered[0] in ("1.1", "1.0", "3.0")
@@ -297,6 +299,26 @@ def _log_only(story: Story) -> Iterator[Claim]:
         if cause:
             yield Claim(id=cause, confidence="probable", weight=LOGGED, evidence=(log(entry),))
             return
+
+
+def forty_without_wire(story: Story) -> Iterable[Claim]:
+    """Alert 40 from the device's words alone: its place in the exchange is unknown, so several causes stay open."""
+    if story.conns or story.broker:
+        return
+    seen = from_broker(story, None)
+    if seen is None or seen.code != 40:
+        return
+    for index, cause in enumerate(
+        ("tls.no_common_cipher_suite", "client_certificate.missing", "tls.no_common_signature_algorithm")
+    ):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=MAYBE + 3 - index,
+            evidence=seen.evidence,
+            explain="Alert 40 right after the ClientHello is suite, group or signature algorithm; after an empty "
+            "Certificate message it is the client certificate. Only a capture shows which.",
+        )
 
 
 def ecc_not_initialised(story: Story) -> Iterable[Claim]:

@@ -77,6 +77,8 @@ def unreachable(story: Story) -> Iterable[Claim]:
             continue
         said = [frame(i, f"ICMP: {i.get('text', 'unreachable')}") for i in conn.icmp[:1]]
         waited = (conn.last - int(conn.syns[0].get("t", 0))) / NS
+        if len(conn.syns) < 2 and not said and not told(story, "network.unreachable"):
+            continue  # one SYN at the end of a capture
         yield Claim(
             id="network.unreachable",
             confidence="probable",
@@ -167,6 +169,8 @@ def reset(story: Story) -> Iterable[Claim]:
     for conn in failing(story)[-1:]:
         if conn.refused is not None or not conn.established or connected(conn):
             continue
+        if conn.how == "mid" and not conn.hellos:
+            continue  # what came before is not known
         ends = [e for e in conn.resets if e.get("dir") == conn.sender_first]
         if not ends or conn.fatal("broker") or conn.fatal("device"):
             continue
