@@ -40,7 +40,8 @@ def test_two_scenarios_leave_all_their_evidence(tmp_path: Path) -> None:
 
 
 def test_pytest_is_the_same_door(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "pytest", "scenarios", "--target", "native", "-k", "T12-02 or CH-04 or CH-22", "-n", "2",
+    words = [sys.executable, "-m", "pytest", "scenarios", "--target", "native", "-k", "T12-02 or CH-04 or CH-22",
+             "-n", "2",
              "-p", "no:cacheprovider", f"--run-dir={tmp_path / 'run'}"]  # fmt: skip
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
