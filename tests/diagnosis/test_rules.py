@@ -335,8 +335,13 @@ def test_closed_after_connect() -> None:
 @pytest.mark.parametrize(
     ("token", "cause"),
     [
-        ({"problems": ["padding"]}, "jwt.padding"),
-        ({"problems": ["not_base64url"]}, "jwt.not_base64url"),
+        ({"padding": True}, "jwt.padding"),
+        ({"standard_alphabet": True, "padding": False}, "jwt.not_base64url"),
+        ({"malformed": "not three parts"}, "jwt.malformed"),
+        ({"times_are_text": True}, "jwt.malformed"),
+        ({"alg": "ES256", "sig_len": 71}, "jwt.bad_signature"),
+        ({"alg": "RS256", "sig_len": 64}, "jwt.algorithm_key_mismatch"),
+        ({"missing": ["aud"]}, "jwt.wrong_audience"),
         ({"exp": NOW - 60, "iat": NOW - 3600, "aud": "p"}, "jwt.expired"),
         ({"exp": NOW + 7200, "iat": NOW + 3600, "aud": "p"}, "jwt.issued_in_future"),
         ({"exp": NOW + 90000, "iat": NOW - 60, "aud": "p"}, "jwt.lifetime_too_long"),

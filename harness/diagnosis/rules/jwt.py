@@ -16,18 +16,8 @@ from harness.diagnosis.rules.claim import (
 if TYPE_CHECKING:
     pass
 
-_JWT = {
-    "padding": "jwt.padding",
-    "not_base64url": "jwt.not_base64url",
-    "malformed": "jwt.malformed",
-    "algorithm_key_mismatch": "jwt.algorithm_key_mismatch",
-    "bad_signature": "jwt.bad_signature",
-    "expired": "jwt.expired",
-    "issued_in_future": "jwt.issued_in_future",
-    "lifetime_too_long": "jwt.lifetime_too_long",
-    "wrong_audience": "jwt.wrong_audience",
-}
 DAY = 86_400
+SIGNATURES = {"ES256": (64,), "ES384": (96,), "RS256": (256, 384, 512), "RS384": (256, 384, 512)}  # bytes
 
 
 def jwt(story: Story) -> Iterable[Claim]:
@@ -37,11 +27,11 @@ def jwt(story: Story) -> Iterable[Claim]:
             token = connect.get("jwt")
             if not isinstance(token, dict):
                 continue
-            for cause, text in jwt_problems(token, story.now):
+            for index, (cause, text) in enumerate(jwt_problems(token, story.now)):
                 yield Claim(
                     id=cause,
                     confidence="probable",
-                    weight=PROVED + 4,
+                    weight=PROVED + 4 - index,
                     evidence=(frame(connect, f"the password is a JWT: {text}"),),
                     explain=f"The token in the password: {text}.",
                     frame=int(connect.get("frame", 0)),
@@ -49,18 +39,16 @@ def jwt(story: Story) -> Iterable[Claim]:
 
 
 def jwt_problems(token: dict[str, Any], now: int) -> Iterator[tuple[str, str]]:
-    """(cause, why) for each defect of a token as `hil-wire` describes it. `now` in Unix seconds, 0 unknown."""
-    problems = token.get("problems") or token.get("problem") or ()
-    for problem in [problems] if isinstance(problems, str) else problems:
-        key = str(problem).rpartition(".")[2]
-        if key in _JWT:
-            yield _JWT[key], key.replace("_", " ")
+    """(cause, why) for each defect of a token as `hil-wire` describes it, encoding first. `now` in s, 0 unknown."""
     if token.get("padding"):
         yield "jwt.padding", "base64 padding '=' in the token"
-    if token.get("base64url") is False or token.get("not_base64url"):
+    if token.get("standard_alphabet"):
         yield "jwt.not_base64url", "'+' or '/' of the standard alphabet"
     if token.get("malformed"):
         yield "jwt.malformed", str(token["malformed"])
+    elif token.get("times_are_text"):
+        yield "jwt.malformed", "iat or exp is text, not a number"
+    yield from _signature(str(token.get("alg", "")), int(token.get("sig_len", 0)))
     expires, issued = token.get("exp"), token.get("iat")
     if isinstance(expires, int) and now and expires < now:
         yield "jwt.expired", f"exp {expires} is {now - expires} s before the capture"
@@ -68,5 +56,18 @@ def jwt_problems(token: dict[str, Any], now: int) -> Iterator[tuple[str, str]]:
         yield "jwt.issued_in_future", f"iat {issued} is {issued - now} s ahead of the capture"
     if isinstance(expires, int) and isinstance(issued, int) and expires - issued > DAY:
         yield "jwt.lifetime_too_long", f"exp - iat is {expires - issued} s; services allow 24 h"
-    if "aud" in token and not token["aud"]:
+    if "aud" in (token.get("missing") or ()) or token.get("aud") == "":
         yield "jwt.wrong_audience", "aud is missing"
+
+
+def _signature(algorithm: str, length: int) -> Iterator[tuple[str, str]]:
+    """The signature's length against the algorithm: DER instead of raw r||s, or another kind of key."""
+    if algorithm.lower() == "none":
+        yield "jwt.algorithm_key_mismatch", "alg is none: the token is not signed"
+    wanted = SIGNATURES.get(algorithm)
+    if not wanted or not length or length in wanted:
+        return
+    if algorithm.startswith("ES") and wanted[0] < length <= wanted[0] + 10:
+        yield "jwt.bad_signature", f"{algorithm} with {length} bytes: DER instead of {wanted[0]} bytes of raw r||s"
+    else:
+        yield "jwt.algorithm_key_mismatch", f"alg is {algorithm} and the signature has {length} bytes"
