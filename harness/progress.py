@@ -112,7 +112,8 @@ class Progress:
                 done = sum(self._done.values())
                 counts = " ".join(f"{n} {name}" for name, n in sorted(self._done.items()))
             steps = self._steps()
-            doing = f"{running[0]}: {steps}" if running else "starting"
+            idle = "reports" if done and done >= self._total else "starting"
+            doing = f"{running[0]}: {steps}" if running else idle
             self._status(f"[{done}/{self._total}] {counts}  {time.monotonic() - self._begun:.0f} s  {doing}")
 
     def _steps(self) -> str:

@@ -22,6 +22,8 @@ from tests.engine.bench import hil, ready, verdicts, wrong
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("engine")]
 
+IN_PROCESS = pytest.mark.skipif(os.geteuid() != 0, reason="captures in this process, outside the sandbox: needs root")
+
 
 def test_two_scenarios_leave_all_their_evidence(tmp_path: Path) -> None:
     done = hil("run", "--target", "native", "--run-dir", str(tmp_path / "run"), "T12-02", "T13-01", "--json")
@@ -76,6 +78,7 @@ def test_a_failure_shows_what_a_person_needs(tmp_path: Path) -> None:
     assert "\x1b" not in text and "Traceback" not in text
 
 
+@IN_PROCESS
 def test_a_failure_the_target_lists_is_known(tmp_path: Path) -> None:
     options = session.Options(target="native", ids=("X5-03[r12-wrong-name]",), defects=("name_unchecked",))
     _, (item,) = session.planned(options)
@@ -89,6 +92,7 @@ def test_a_failure_the_target_lists_is_known(tmp_path: Path) -> None:
     assert run.run_item(dataclasses.replace(bench, target=listed, defects=()), item).verdict == "fixed"
 
 
+@IN_PROCESS
 def test_every_retry_is_kept_and_a_pass_on_a_retry_is_flaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = session.Options(target="native", ids=("T12-02",))
     _, (item,) = session.planned(options)
@@ -106,6 +110,40 @@ def test_every_retry_is_kept_and_a_pass_on_a_retry_is_flaky(tmp_path: Path, monk
     assert given.verdict == "flaky"
     assert [a.verdict for a in given.attempts] == ["lab", "pass"]
     assert any("attempt 1 was lab" in note for note in given.notes)
+
+
+def test_only_what_failed_runs_again(tmp_path: Path) -> None:
+    words = ("--defect", "no_client_cert", "--run-dir", str(tmp_path / "a"))
+    first = hil("run", "--target", "native", *words, "T12-01", "CH-05")
+    assert first.returncode == 1
+    again = hil("run", "--target", "native", "--only-failed", str(tmp_path / "a"), "--run-dir", str(tmp_path / "b"))
+    assert again.returncode == 0
+    assert [v["id"] for v in verdicts(tmp_path / "b")] == ["T12-01[e12-mutual]"]
+
+
+@IN_PROCESS
+@pytest.mark.parametrize(
+    ("program", "cause", "text"),
+    [("exec sleep 60", "device.silent", "never said anything"),
+     ("echo no >&2; exit 3", "device.hard_fault", "status 3"),
+     ("exec yes", "device.silent", "never said anything")],
+)  # fmt: skip
+def test_an_image_that_is_no_firmware(tmp_path: Path, program: str, cause: str, text: str) -> None:
+    """Silent, dead at once, babbling: judged in bounded time, and never as the lab's fault."""
+    options = session.Options(target="native", ids=("T12-02",))
+    _, (item,) = session.planned(options)
+    bench = session.prepare(options, tmp_path / "run")
+    image = tmp_path / "image"
+    image.write_text(f"#!/bin/sh\n{program}\n")
+    image.chmod(0o755)
+    limits = msgspec.structs.replace(bench.target.limits, boot_ms=1500)
+    broken = dataclasses.replace(
+        bench, target=msgspec.structs.replace(bench.target, limits=limits),
+        image=msgspec.structs.replace(bench.image, path=image),
+    )  # fmt: skip
+    given = run.run_item(broken, item)
+    assert (given.verdict, given.causes[0].id) == ("fail", cause), given
+    assert text in given.why and given.seconds < 10
 
 
 # -- the lab's own troubles: one clear line, exit 10, everything else still judged --
