@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.evidence.uart import UartHit, UartLog
 
 Event = Mapping[str, Any]
+ECHOES = (0, 50, 80, 90)  # what a stack may answer to an unexpected end of the stream: close_notify, decode_error, …
 Position = Literal["start", "hello", "server_flight", "client_flight", "application"]
 NS = 1_000_000_000
 
@@ -328,7 +329,7 @@ def _alert(conn: Conn, event: Event) -> AlertFact:
         frame=int(event.get("frame", 0)),
         t=int(event.get("t", 0)),
         position=_position(conn),
-        after_fin=ended,
+        after_fin=ended and int(event.get("code", 0)) in ECHOES,
     )
 
 

@@ -132,6 +132,8 @@ def connack_misparsed(story: Story) -> Iterable[Claim]:
         good = [m for m in conn.packets("CONNACK", "s") if m.get("code") == 0]
         if not good or any(m.get("code") for c in story.conns for m in c.packets("CONNACK", "s")):
             continue  # a refusal that another attempt did get
+        if any(e.kind == "not_authorised" or (e.kind == "sending_connack" and e.connack) for e in story.broker):
+            continue
         for hit in story.uart:
             refused = hit.stack in ("connack", "paho", "lwip", "pubsubclient") and hit.code not in (None, 0)
             if "device.connack_misparsed" in hit.causes or (refused and "connack" in hit.text.lower()):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import Conn, Event, Story
-from harness.diagnosis.outcome import accepted_in_logs, refusal_after_connect, works
+from harness.diagnosis.outcome import accepted_in_logs, left_out, refusal_after_connect, works
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     LIKELY,
@@ -231,7 +231,15 @@ def sealed_refusal(story: Story) -> Iterable[Claim]:
 def no_connect(story: Story) -> Iterable[Claim]:
     """TLS is up and no CONNECT ever comes."""
     for conn in failing(story)[-1:]:
-        if conn.mqtt or conn.app or not conn.complete or conn.fatal("broker") or conn.fatal("device") or conn.gaps:
+        if (
+            conn.mqtt
+            or conn.app
+            or not conn.complete
+            or left_out(conn)
+            or conn.fatal("broker")
+            or conn.fatal("device")
+            or conn.gaps
+        ):
             continue
         begun = int((conn.server_hello or {}).get("t", 0))
         if not conn.fins and not conn.resets and conn.last - begun < PATIENCE:

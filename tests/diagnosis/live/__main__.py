@@ -1,4 +1,5 @@
-"""`python -m tests.diagnosis.live [--keep DIR] [--subset NAME]… [--list] [--bad] [NAME or glob]…`
+"""`python -m tests.diagnosis.live [--keep DIR] [--subset NAME]… [--list] [--bad]
+[--delay MS] [--loss PERCENT] [--repeat N] [NAME or glob]…`
 
 Makes the cases (all without names) in a sandbox, explains each with several subsets of its evidence, prints a table.
 Exit 1 when something is wrong. `--judge DIR` judges evidence that an earlier run kept.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -26,6 +28,9 @@ def main() -> int:
     parser.add_argument("--judge", type=Path, help="judge the evidence in this folder; make nothing")
     parser.add_argument("--subset", action="append", choices=sorted(SUBSETS), help="only these subsets")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--delay", type=int, default=0, help="milliseconds each packet takes (tc netem)")
+    parser.add_argument("--loss", type=float, default=0.0, help="percent of packets lost on the way (tc netem)")
+    parser.add_argument("--repeat", type=int, default=1, help="make each case so often; each turn in a folder of its own")
     parser.add_argument("--bad", action="store_true", help="print only what is wrong")
     options = parser.parse_args()
     table = cases.table()
@@ -45,18 +50,29 @@ def main() -> int:
             made = [Made(table[n], folder) for n in names]
             made = [m for m in made if m.file("pcap").exists()]
         else:
-            made = produce([table[n] for n in names], Path(scratch), folder)
+            if options.delay or options.loss:
+                worsen(options.delay, options.loss)
+            made = produce([table[n] for n in names], Path(scratch), folder, options.repeat)
         return show(made, options.subset or list(SUBSETS), options.bad)
 
 
-def produce(wanted: list[Case], scratch: Path, folder: Path) -> list[Made]:
+def worsen(delay: int, loss: float) -> None:
+    """A slower and lossier lo, inside the sandbox only."""
+    argv = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", f"{delay}ms", "loss", f"{loss}%"]
+    if not sandbox.inside() or subprocess.run(argv, check=False).returncode:
+        raise SystemExit("--delay and --loss need a sandbox and tc with netem")
+
+
+def produce(wanted: list[Case], scratch: Path, folder: Path, repeat: int) -> list[Made]:
     work = scratch / "work"
     work.mkdir()
     bench.prepare(work)
     done = []
-    for case in wanted:
+    for turn, case in [(turn, case) for turn in range(repeat) for case in wanted]:
+        place = folder / str(turn) if repeat > 1 else folder
+        place.mkdir(exist_ok=True)
         try:
-            done.append(bench.make(case, work, folder))
+            done.append(bench.make(case, work, place))
         except (OSError, RuntimeError) as error:
             print(f"NOT MADE {case.name}: {error}", file=sys.stderr)
     return done
