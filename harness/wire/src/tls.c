@@ -14,12 +14,12 @@ struct hil_tls *hil_tls_new(struct hil_decoder *d, struct hil_conn *c) {
     return t;
 }
 
-static void drop_buf(struct hil_decoder *d, struct hil_tls_side *s) {
+void hil_tls_drop_buf(struct hil_decoder *d, struct hil_tls_side *s) {
     hil_table_release(&d->table, s->buf, s->len);
     s->buf = NULL;
 }
 
-static void drop_message(struct hil_decoder *d, struct hil_tls_side *s) {
+void hil_tls_drop_message(struct hil_decoder *d, struct hil_tls_side *s) {
     hil_table_release(&d->table, s->hs, s->hs_len);
     s->hs = NULL;
     s->hs_head_n = 0;
@@ -32,8 +32,8 @@ void hil_tls_free(struct hil_decoder *d, struct hil_conn *c) {
         return;
     }
     for (int i = 0; i < 2; i++) {
-        drop_buf(d, &t->side[i]);
-        drop_message(d, &t->side[i]);
+        hil_tls_drop_buf(d, &t->side[i]);
+        hil_tls_drop_message(d, &t->side[i]);
     }
     hil_tls_drop_keys(d, t);
     hil_table_release(&d->table, t, sizeof *t);
@@ -249,7 +249,7 @@ static void say_sealed(struct hil_decoder *d, struct hil_conn *c, int side, uint
 }
 
 /* Sealed by its place: everything after ChangeCipherSpec up to TLS 1.2, type 23 in TLS 1.3. */
-static bool is_sealed(const struct hil_tls *t, const struct hil_tls_side *s, uint8_t type, uint32_t len) {
+bool hil_tls_is_sealed(const struct hil_tls *t, const struct hil_tls_side *s, uint8_t type, uint32_t len) {
     if (type == HIL_TYPE_APP) {
         return true;
     }
@@ -272,11 +272,11 @@ static bool implausible(const struct hil_tls *t, const struct hil_tls_side *s, s
 }
 
 /* One whole record; body.p NULL when its bytes were not kept. */
-static void record(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span body) {
+void hil_tls_record(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span body) {
     struct hil_tls *t = c->tls;
     struct hil_tls_side *s = &t->side[side];
     uint8_t type = s->type;
-    bool sealed = is_sealed(t, s, type, s->len);
+    bool sealed = hil_tls_is_sealed(t, s, type, s->len);
     if (!sealed && type == HIL_TYPE_HANDSHAKE && body.p != NULL && implausible(t, s, body)) {
         sealed = true;
         if (t->version != 0x0304) { /* so its ChangeCipherSpec was missed */
@@ -300,145 +300,9 @@ static void record(struct hil_decoder *d, struct hil_conn *c, int side, struct h
         if (s->in_message || s->hs_head_n == 4) {
             hil_tls_message_lost(d, c, side, s->hs_head[0], s->hs_len, "bytes missing in the capture");
         }
-        drop_message(d, s);
+        hil_tls_drop_message(d, s);
     } else if (type == HIL_TYPE_CCS) {
         say_ccs(d, c, side);
-    }
-    if (c->tls == NULL) {
-        return;
-    }
-}
-
-static void start_record(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *head) {
-    struct hil_tls_side *s = &c->tls->side[side];
-    s->type = head[0];
-    s->version = hil_be16(head + 1);
-    s->len = hil_be16(head + 3);
-    s->got = 0;
-    s->in_record = true;
-    s->damaged = false;
-    s->head_n = 0;
-    s->keep = !is_sealed(c->tls, s, s->type, s->len) || hil_tls_may_open(d, c, side);
-}
-
-static void end_record(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span body) {
-    struct hil_tls_side *s = &c->tls->side[side];
-    uint8_t *buf = s->buf;
-    uint32_t len = s->len;
-    s->in_record = false;
-    s->buf = NULL;
-    record(d, c, side, body);
-    hil_table_release(&d->table, buf, len);
-}
-
-/* Bytes of a record's body: the whole body at once needs no copy. Gives how many were used. */
-static size_t body_bytes(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n) {
-    struct hil_tls_side *s = &c->tls->side[side];
-    uint32_t left = s->len - s->got;
-    uint32_t k = n < left ? (uint32_t)n : left;
-    if (s->got == 0 && k == s->len) {
-        s->got = k;
-        end_record(d, c, side, (struct hil_span){p, k});
-        return k;
-    }
-    if (s->keep && s->buf == NULL && !s->damaged) {
-        s->buf = hil_table_alloc(&d->table, s->len);
-        s->damaged = s->buf == NULL;
-    }
-    if (s->buf != NULL) {
-        memcpy(s->buf + s->got, p, k);
-    }
-    s->got += k;
-    if (s->got == s->len) {
-        end_record(d, c, side, (struct hil_span){s->buf, s->buf != NULL ? s->len : 0});
-    }
-    return k;
-}
-
-/* A place in p where a record seems to begin, or n. */
-static size_t find_record(const struct hil_tls *t, const uint8_t *p, size_t n) {
-    for (size_t i = 0; i + 5 <= n; i++) {
-        if (hil_tls_looks(p + i, 5) != 1 || p[i] == HIL_TYPE_HEARTBEAT || hil_be16(p + i + 3) == 0) {
-            continue;
-        }
-        if (i > 0 && (t->version >= 0x0303 || t->mid) && hil_be16(p + i + 1) != 0x0303) {
-            continue;
-        }
-        size_t next = i + 5 + hil_be16(p + i + 3);
-        if (next + 3 <= n && hil_tls_looks(p + next, n - next) == 0) {
-            continue;
-        }
-        return i;
-    }
-    return n;
-}
-
-void hil_tls_data(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n) {
-    struct hil_tls_side *s = &c->tls->side[side];
-    while (n > 0) {
-        if (s->lost) {
-            size_t skip = find_record(c->tls, p, n);
-            p += skip;
-            n -= skip;
-            s->lost = n == 0;
-            s->head_n = 0;
-            continue;
-        }
-        if (s->in_record) {
-            size_t k = body_bytes(d, c, side, p, n);
-            p += k;
-            n -= k;
-            continue;
-        }
-        const uint8_t *head = p;
-        if (s->head_n == 0 && n >= 5) {
-            p += 5;
-            n -= 5;
-        } else {
-            s->head[s->head_n++] = *p++;
-            n--;
-            if (s->head_n < 5) {
-                continue;
-            }
-            head = s->head;
-        }
-        if (hil_tls_looks(head, 5) != 1) {
-            hil_flow_other(d, c, side, head, 5);
-            s->lost = true;
-            continue;
-        }
-        start_record(d, c, side, head);
-        if (s->len == 0) {
-            end_record(d, c, side, (struct hil_span){s->head, 0});
-        }
-    }
-}
-
-void hil_tls_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t missing) {
-    struct hil_tls_side *s = &c->tls->side[side];
-    s->gap = true;
-    if (s->in_record) {
-        uint32_t left = s->len - s->got;
-        s->damaged = true;
-        drop_buf(d, s);
-        if (missing <= left) { /* all of it within this record: the framing holds */
-            s->got += (uint32_t)missing;
-            if (s->got == s->len) {
-                end_record(d, c, side, (struct hil_span){NULL, 0});
-            }
-            return;
-        }
-        missing -= left;
-        s->got = s->len;
-        end_record(d, c, side, (struct hil_span){NULL, 0});
-    }
-    if (missing > 0) {
-        if (s->in_message) {
-            hil_tls_message_lost(d, c, side, s->hs_head[0], s->hs_len, "bytes missing in the capture");
-        }
-        drop_message(d, s);
-        s->lost = true;
-        s->head_n = 0;
     }
 }
 
@@ -449,7 +313,7 @@ void hil_tls_end(struct hil_decoder *d, struct hil_conn *c, int side) {
         J_UINT(&d->out, "type", s->type);
         J_HEX(&d->out, "version", version, 2);
         J_UINT(&d->out, "len", s->len);
-        J_BOOL(&d->out, "encrypted", is_sealed(c->tls, s, s->type, s->len));
+        J_BOOL(&d->out, "encrypted", hil_tls_is_sealed(c->tls, s, s->type, s->len));
         J_LIT(&d->out, ",\"incomplete\":true");
         J_UINT(&d->out, "got", s->got);
         hil_ev_end(d);
@@ -457,8 +321,8 @@ void hil_tls_end(struct hil_decoder *d, struct hil_conn *c, int side) {
     if (s->in_message) {
         hil_tls_message_lost(d, c, side, s->hs_head[0], s->hs_len, "incomplete");
     }
-    drop_buf(d, s);
-    drop_message(d, s);
+    hil_tls_drop_buf(d, s);
+    hil_tls_drop_message(d, s);
     s->in_record = false;
 }
 

@@ -83,12 +83,23 @@ enum hil_handshake hil_tls_handshake(const struct hil_tls *t);
 /* Keys of the `close` event. */
 void hil_tls_close(struct hil_decoder *d, const struct hil_conn *c);
 
+/* tls.c, for the framing in tls_record.c: one whole record, body.p NULL when its bytes were not kept. */
+void hil_tls_record(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span body);
+/* Whether a record is sealed, by its place. */
+bool hil_tls_is_sealed(const struct hil_tls *t, const struct hil_tls_side *s, uint8_t type, uint32_t len);
+void hil_tls_drop_buf(struct hil_decoder *d, struct hil_tls_side *s);
+void hil_tls_drop_message(struct hil_decoder *d, struct hil_tls_side *s);
+
 /* tls_message.c: one whole handshake message. `body` is what follows the 4-byte header. */
 void hil_tls_message(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t type, struct hil_span body,
                      uint32_t records);
 /* A message that was too long to keep, or cut by a gap. */
 void hil_tls_message_lost(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t type, uint32_t len,
                           const char *why);
+/* tls_hello.c */
+void hil_tls_client_hello(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b,
+                          uint32_t records);
+void hil_tls_server_hello(struct hil_decoder *d, struct hil_conn *c, int side, struct hil_span b);
 /* tls_keys.c */
 int hil_tls_unseal(struct hil_decoder *d, struct hil_conn *c, int side, uint8_t *type, const uint8_t *body,
                    size_t n);
