@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from harness import paths
 from harness.device.console import Console
 from harness.device.qemu import QemuBoard, qemu_board
@@ -24,9 +26,10 @@ from harness.target import Target
 PATIENCE_S = 20.0  # the tail on a loaded host reached seconds
 
 
-def load_target(name: str) -> Target:
+def load_target(name: str, network: str = "qemu-user") -> Target:
     path = paths.TARGETS / f"{name}.toml"
-    return tables.convert(path, name, tables.read(path), Target)
+    target = tables.convert(path, name, tables.read(path), Target)
+    return msgspec.structs.replace(target, network=msgspec.structs.replace(target.network, kind=network))
 
 
 def build(target: Target) -> Image:

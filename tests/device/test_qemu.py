@@ -165,7 +165,6 @@ def test_the_watchdog_ends_a_fault(bench: Bench, pki: Path) -> None:
         with pytest.raises(DeviceFault, match="kind=hardfault"):
             bench.run()
     assert bench.board.wait_event("WATCHDOG", 15.0) is not None
-    bench.shim.forget()
     assert bench.wait_boot().fields["reset"] == "watchdog"
 
 
@@ -195,7 +194,6 @@ def test_a_hang_can_be_located(bench: Bench, pki: Path) -> None:
     assert bench.board.alive()
     assert "R15=" in bench.board.registers()
     place = bench.board.hang_place()
-    assert "hil_board_idle at board.c" in place
     assert "hil_link_open at link.c" in place
     assert "hil_client_main at client.c" in place
 

@@ -95,7 +95,6 @@ def test_the_watchdog_says_where_it_hung(bench: Bench) -> None:
     assert event is not None
     assert 7500 < event.ms < 12000  # HIL_WATCHDOG_MS after the last kick
     assert "act at selftest.c" in bench.board.where(int(event.fields["pc"], 16))
-    bench.shim.forget()
     assert bench.shim.wait_ready(PATIENCE_S).fields["reset"] == "watchdog"
     assert [found.name for found in bench.board.events() if found.name != "RESUME"] == ["WATCHDOG", "RESET"]
 

@@ -43,9 +43,9 @@ static void put_done(void *ctx, const char *name, size_t len) {
     (void)len;
 }
 
-static void write_to(volatile uint32_t *where) {
+__attribute__((noinline)) static void write_to(volatile uint32_t *where) {
     __asm volatile("" : "+r"(where)); /* or the compiler sees what we are about to do */
-    *where = 0xDEADBEEFu; // cppcheck-suppress ctunullpointer
+    *where = 0xDEADBEEFu;             // cppcheck-suppress ctunullpointer
 }
 
 /* Each call leaves a frame, for longer than there is memory. */
@@ -61,7 +61,8 @@ static int network(void) {
     return rc;
 }
 
-static void fetch(uint16_t port, int close_at_once) {
+static void fetch(const char *peer, int close_at_once) {
+    const char *at = strchr(peer, '@');
     static uint8_t buffer[3000];
     uint32_t bytes = 0;
     uint32_t crc = 0;
@@ -69,7 +70,7 @@ static void fetch(uint16_t port, int close_at_once) {
     if (network() != HIL_NET_OK) {
         return;
     }
-    int rc = hil_net_connect("", HIL_IP_GATEWAY, port, WAIT_MS);
+    int rc = hil_net_connect("", at != NULL ? at + 1 : HIL_IP_GATEWAY, (uint16_t)atoi(peer), WAIT_MS);
     if (rc == HIL_NET_OK && !close_at_once && (rc = hil_net_send("?", 1, WAIT_MS)) == 1) {
         while ((rc = hil_net_recv(buffer, sizeof buffer, WAIT_MS)) > 0) {
             bytes += (uint32_t)rc;
@@ -102,9 +103,9 @@ static int act(const char *what) {
         int rc = hil_net_connect(what + 5, "", 1, WAIT_MS);
         hil_event("name", "rc=%d detail=%d", rc, hil_net_detail());
     } else if (strncmp(what, "fetch:", 6) == 0) {
-        fetch((uint16_t)atoi(what + 6), 0);
+        fetch(what + 6, 0);
     } else if (strncmp(what, "close:", 6) == 0) {
-        fetch((uint16_t)atoi(what + 6), 1);
+        fetch(what + 6, 1);
     }
     return 1;
 }
