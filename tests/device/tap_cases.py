@@ -37,7 +37,8 @@ def test_the_broker_sees_the_devices_own_segments(tmp_path: Path) -> None:
 
 def test_a_reset_right_behind_data_stays_a_reset(tmp_path: Path) -> None:
     image = selftest("qemu_m33")
-    with bench_of(load_target("qemu-m33", "qemu-tap"), image, tmp_path) as bench, socket.create_server(("127.0.0.1", 0)) as listener:
+    target = load_target("qemu-m33", "qemu-tap")
+    with bench_of(target, image, tmp_path) as bench, socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE_S)
         bench.shim.set("test", f"fetch:{listener.getsockname()[1]}@127.0.0.1")
         peer, _ = listener.accept()
