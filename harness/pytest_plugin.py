@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RUN_DIR = "hil_run_dir"
 VERDICT = "hil.verdict"
+USUAL_SECONDS = 30
 LETTERS = {"pass": ".", "warn": "w", "fail": "F", "known": "k", "fixed": "X", "flaky": "y", "skip": "s", "lab": "L"}
 
 
@@ -122,6 +123,18 @@ class ScenarioFile(pytest.File):
             chosen = [i for i in plan.permutations(one, known, target) if plan.selected(i, selection)]
             for item in plan.repeated(chosen, selection.repeat):
                 yield ScenarioItem.from_parent(self, name=item.node, planned=item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker ends with one alone; the rest stays in the order of the files."""
+    if _active(config) and (getattr(config, "workerinput", None) or config.getoption("numprocesses", default=None)):
+        items.sort(key=lambda item: -_bound(item))
+
+
+def _bound(item: pytest.Item) -> int:
+    seconds = item.planned.scenario.seconds if isinstance(item, ScenarioItem) else 0
+    return seconds if seconds > USUAL_SECONDS else 0
 
 
 class ScenarioItem(pytest.Item):
