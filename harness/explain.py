@@ -50,7 +50,22 @@ def read(
 def _wire(capture: Path, keylog: Path | None) -> list[Mapping[str, Any]]:
     from harness.evidence import wire
 
-    return list(wire.decode(capture, keylog=keylog))
+    return list(wire.decode(capture, keylog=keylog, events=_ESSENTIAL if _large(capture) else ()))
+
+
+LARGE = 16 << 20  # bytes of capture beyond which the events of single records stay out
+_ESSENTIAL = (
+    "capture", "open", "syn", "synack", "fin", "rst", "gap", "client_hello", "server_hello", "certificate",
+    "certificate_request", "server_key_exchange", "client_key_exchange", "certificate_verify", "finished", "ccs",
+    "new_session_ticket", "handshake", "alert", "mqtt", "data", "close", "arp", "icmp", "dns", "end",
+)  # fmt: skip
+
+
+def _large(capture: Path) -> bool:
+    try:
+        return capture.stat().st_size > LARGE
+    except OSError:
+        return False  # the decoder says what is wrong with it
 
 
 def _uart(path: Path) -> UartLog:

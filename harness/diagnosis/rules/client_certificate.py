@@ -39,7 +39,7 @@ def wrong_store_lines(story: Story) -> tuple[str, ...]:
         return (f"device: the certificate of `{story.device.trusted_leaf}`, which is no CA, is in its trust store",)
     if local:
         return ()
-    own = re.compile(r"client|device|own|local|identity", re.IGNORECASE)
+    own = re.compile(r"\b(client|device|own|local|identity)", re.IGNORECASE)
     named = [h for h in added if own.search(h.text.partition("nx_secure")[0])]
     told = named or [h for h in story.uart if "client_certificate.wrong_store" in h.causes]
     return tuple(uart(h) for h in told[:1])

@@ -42,10 +42,10 @@ def record_corrupt(story: Story) -> Iterable[Claim]:
             if alert is None or alert.code not in (20, 21):
                 continue
             suite = suites.lookup(int(conn.server_hello.get("suite", 0))) if conn.server_hello else None
-            psk = suite is not None and suite.kx == "psk"
+            psk = suite is not None and "PSK" in suite.name
             yield Claim(
                 id="tls.record_corrupt",
-                confidence="probable" if psk or suite is None else "certain",
+                confidence="certain" if alert.position == "application" and suite and not psk else "probable",
                 weight=PROVED - (2 if psk else 0),
                 evidence=(alert_evidence(alert), *first_log(story, *_CORRUPT_LOG)),
                 explain=f"The {alert.sender} could not authenticate a record: bytes changed below TLS, or the other "
@@ -90,7 +90,7 @@ def unexpected(story: Story) -> Iterable[Claim]:
                 continue
             yield Claim(
                 id="tls.unexpected_message",
-                confidence="certain" if sender == "broker" else "probable",
+                confidence="probable",
                 weight=PROVED,
                 evidence=(*_before(conn, alert), alert_evidence(alert), *first_log(story, "unexpected message")),
                 explain=f"The {alert.sender} got a message it does not expect at this point, or does not know.",
@@ -186,7 +186,7 @@ def too_large(story: Story) -> Iterable[Claim]:
             if alert is not None and alert.code == 22:
                 yield Claim(
                     id="tls.record_too_large",
-                    confidence="certain",
+                    confidence="probable",
                     weight=PROVED,
                     evidence=(
                         alert_evidence(alert),

@@ -71,7 +71,7 @@ def refused(story: Story) -> Iterable[Claim]:
             named = (_CONNACK_3 if code < 0x80 else REASON_5).get(code, "")
             no_id = bool(connect) and not connect.get("client_id")
             cause = named or ("mqtt.client_id_refused" if no_id else "mqtt.server_unavailable")
-            exact = bool(named) and (named != "mqtt.bad_credentials" or code in (4, 5, 0x86))
+            exact = bool(named) and (named != "mqtt.bad_credentials" or code in (4, 0x86))
             user = connect.get("username")
             sent = "no user name" if user is None else f"user name {str(user)[:40]!r}"
             said = [e for e in story.broker if e.kind in ("not_authorised", "sending_connack", "invalid_protocol")]

@@ -131,7 +131,7 @@ def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
     spoken = last or (sealed[-1] if sealed else None)
     quiet = (closed_at - int(spoken.get("t", 0))) / NS if spoken else 0.0
     keepalive = int(connect.get("keepalive", 0) or 0)
-    logged = _session_log(story)
+    logged = _session_log(story, conn)
     broken = next((m for m in mine if m.get("malformed") or breaks_must(m)), None)
     limit = story.listener.max_packet if story.listener else None
     if logged is not None:
@@ -215,8 +215,12 @@ _SAYS = {
 }
 
 
-def _session_log(story: Story) -> tuple[str, BrokerEntry] | None:
+def _session_log(story: Story, conn: Conn | None) -> tuple[str, BrokerEntry] | None:
+    """The log's word about this connection's client (or any of the story's): a broker has other clients too."""
+    ours = {str(c["client_id"]) for one in story.conns if conn in (None, one) for c in _connects(one)}
     for entry in story.broker:
+        if ours and entry.client and entry.client not in ours:
+            continue
         if entry.kind == "exceeded_timeout":
             return "mqtt.keepalive_timeout", entry
         if entry.kind == "already_connected":
@@ -228,9 +232,13 @@ def _session_log(story: Story) -> tuple[str, BrokerEntry] | None:
     return None
 
 
+def _connects(conn: Conn) -> list[Event]:
+    return [c for c in conn.packets("CONNECT", "c") if c.get("client_id")]
+
+
 def session_by_log(story: Story) -> Iterable[Claim]:
     """The same from the log alone, when the wire is missing or sealed."""
-    said = _session_log(story)
+    said = _session_log(story, None)
     if said is None or any(connected(c) is True and c.mqtt and _closed_by_broker(c) for c in story.conns):
         return
     cause, entry = said

@@ -169,7 +169,7 @@ def named_by_alert(story: Story) -> Iterable[Claim]:
 def _named(cause: str, alert: AlertFact, hello: Event, text: str) -> Claim:
     return Claim(
         id=cause,
-        confidence="certain",
+        confidence="certain" if cause != "tls.missing_extension" or missing_extensions(hello) else "probable",
         weight=PROVED + 5,
         evidence=(frame(hello, text), alert_evidence(alert)),
         explain=text[:1].upper() + text[1:] + ".",
@@ -258,8 +258,8 @@ def _psk(hello: Event, alert: AlertFact | None, base: list[str], reason: str) ->
     offered = [suites.lookup(s) for s in hello.get("suites", ())]
     only_psk = (
         bool(offered)
-        and all(s is None or s.kx == "psk" or s.tls13 for s in offered)
-        and any(s is not None and s.kx == "psk" for s in offered)
+        and all(s is None or "PSK" in s.name or s.tls13 for s in offered)
+        and any(s is not None and "PSK" in s.name for s in offered)
     )
     if not hello.get("psk") and not only_psk:
         return
@@ -347,7 +347,7 @@ def psk_wrong_key(story: Story) -> Iterable[Claim]:
         if alert is None or hello is None:
             continue
         suite = suites.lookup(int(conn.server_hello.get("suite", 0))) if conn.server_hello else None
-        in12 = alert.code in (20, 51) and suite is not None and suite.kx == "psk"
+        in12 = alert.code in (20, 51) and suite is not None and "PSK" in suite.name
         in13 = alert.code in (47, 51) and bool(hello.get("psk")) and conn.server_hello is None
         if in12 or in13:
             yield Claim(
