@@ -446,3 +446,12 @@ def test_0x28_on_the_console_alone_stays_open() -> None:
     assert {c.confidence for c in found.causes} == {"possible"}
     assert "client_certificate.missing" in [c.id for c in found.causes]
     assert any("capture" in a for a in found.advice)
+
+
+def test_other_traffic_of_the_device_is_another_story() -> None:
+    wire = after_hello(suites=[0xC02B])
+    wire.server = "93.184.216.34:443"
+    wire.open(port=60000).hello(sni="www.example").flight12().keys12().end("c", handshake="complete")
+    found = tell(wire, listener=PROFILE)
+    assert first(found)[0] == "tls.no_common_cipher_suite"
+    assert [c["server"] for c in found.connections] == ["10.0.0.1:8883"]

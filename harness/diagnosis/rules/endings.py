@@ -95,7 +95,7 @@ def device_refuses_sealed(story: Story) -> Iterable[Claim]:
 def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
     """TLS 1.2: the broker answers the device's first data with a sealed alert, and no CONNACK."""
     conn = last_failing(story)
-    if conn is None or conn.version == "1.3" or conn.alerts or conn.mqtt or conn.decrypted:
+    if conn is None or conn.version == "1.3" or conn.alerts or conn.mqtt or conn.decrypted or joined_late(conn):
         return
     alert = sealed_alert(conn, "s")
     if alert is None or alert.get("type") != 21 or conn.sender_first != "s":

@@ -1,5 +1,5 @@
 """`python -m tests.diagnosis.live [--keep DIR] [--subset NAME]… [--list] [--bad]
-[--delay MS] [--loss PERCENT] [--repeat N] [NAME or glob]…`
+[--repeat N] [NAME or glob]…`
 
 Makes the cases (all without names) in a sandbox, explains each with several subsets of its evidence, prints a table.
 Exit 1 when something is wrong. `--judge DIR` judges evidence that an earlier run kept.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -28,9 +27,7 @@ def main() -> int:
     parser.add_argument("--judge", type=Path, help="judge the evidence in this folder; make nothing")
     parser.add_argument("--subset", action="append", choices=sorted(SUBSETS), help="only these subsets")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--delay", type=int, default=0, help="milliseconds each packet takes (tc netem)")
-    parser.add_argument("--loss", type=float, default=0.0, help="percent of packets lost on the way (tc netem)")
-    parser.add_argument("--repeat", type=int, default=1, help="make each case so often; each turn in a folder of its own")
+    parser.add_argument("--repeat", type=int, default=1, help="make each case so often, each turn in a folder")
     parser.add_argument("--bad", action="store_true", help="print only what is wrong")
     options = parser.parse_args()
     table = cases.table()
@@ -50,17 +47,8 @@ def main() -> int:
             made = [Made(table[n], folder) for n in names]
             made = [m for m in made if m.file("pcap").exists()]
         else:
-            if options.delay or options.loss:
-                worsen(options.delay, options.loss)
             made = produce([table[n] for n in names], Path(scratch), folder, options.repeat)
         return show(made, options.subset or list(SUBSETS), options.bad)
-
-
-def worsen(delay: int, loss: float) -> None:
-    """A slower and lossier lo, inside the sandbox only."""
-    argv = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", f"{delay}ms", "loss", f"{loss}%"]
-    if not sandbox.inside() or subprocess.run(argv, check=False).returncode:
-        raise SystemExit("--delay and --loss need a sandbox and tc with netem")
 
 
 def produce(wanted: list[Case], scratch: Path, folder: Path, repeat: int) -> list[Made]:
