@@ -215,8 +215,10 @@ def tell(
         if conn is None:
             conn = conns[number] = Conn(number=number)
         _take(conn, str(kind), event)
+    mqtt = {c.server for c in conns.values() if _is_mqtt(c)}
     for conn in conns.values():
-        (story.conns if _belongs(conn) else story.others).append(conn)
+        ours = conn.server in mqtt if mqtt else _belongs(conn)
+        (story.conns if ours else story.others).append(conn)
     story.conns.sort(key=lambda c: (c.opened, c.number))
     story.stack = _stack(story)
     story.keys_missing = any(c.sealed and not c.decrypted for c in story.conns)
@@ -246,6 +248,15 @@ def is_netx(hello: Event | None) -> bool:
     extensions = set(hello.get("extensions", ()))
     known = {0, 1, 10, 11, 13, 41, 43, 44, 45, 51, 0xFF01}
     return bool(listed) and set(listed) <= NETX_SUITES and len(listed) >= 5 and extensions <= known
+
+
+MQTT_PORTS = ("1883", "8883", "1884", "8884", "8885", "8886")
+
+
+def _is_mqtt(conn: Conn) -> bool:
+    """MQTT by what it carries, by ALPN or by port; a device also talks HTTPS and the like to others."""
+    alpn = (conn.hello or {}).get("alpn") or ()
+    return bool(conn.mqtt) or any("mqtt" in str(a) for a in alpn) or conn.server.rpartition(":")[2] in MQTT_PORTS
 
 
 def _belongs(conn: Conn) -> bool:
