@@ -314,3 +314,43 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(BIN / "hil-wire"), str(path)], capture_output=True, check=True, timeout=60
     )
     assert int(done.stdout) < 32 * 1024
+
+
+def test_several_interfaces_resolutions_and_blocks(packets: list[Packet], tmp_path: Path) -> None:
+    """Both byte orders, interfaces with links and resolutions of their own, a time offset, a simple packet block, a
+    block nobody knows, a second section."""
+    first = [p for p in packets if p.is_tcp][:3]
+    for order in ("<", ">"):
+
+        def block(kind: int, body: bytes, order: str = order) -> bytes:
+            body += bytes(-len(body) % 4)
+            size = len(body) + 12
+            return struct.pack(order + "II", kind, size) + body + struct.pack(order + "I", size)
+
+        def option(code: int, value: bytes, order: str = order) -> bytes:
+            return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+        def interface(link: int, options: bytes, order: str = order) -> bytes:
+            return block(1, struct.pack(order + "HHI", link, 0, 0) + options + option(0, b""))
+
+        def enhanced(which: int, ticks: int, data: bytes, order: str = order) -> bytes:
+            head = struct.pack(order + "IIIII", which, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+            return block(6, head + data)
+
+        section = block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+        milli = interface(1, option(9, b"\3") + option(1, b"bench port"))
+        power = interface(101, option(9, bytes([0x80 | 10])) + option(14, struct.pack(order + "q", 1_000_000_000)))
+        data = section + milli + power + block(0x0BAD, b"what?")
+        data += enhanced(0, 1_700_000_000_123, first[0].data)
+        data += enhanced(1, 700_000_000 << 10 | 512, first[1].data[ETHER:])
+        data += section + interface(1, b"") + block(3, struct.pack(order + "I", len(first[2].data)) + first[2].data)
+        path = tmp_path / "x.pcapng"
+        path.write_bytes(data)
+        events = decode(path)
+        assert events[0]["link"] == ["ethernet", "raw"]
+        assert events[0]["comment"] == "bench port"
+        assert events[0]["tsres_ns"] == 1_000_000
+        times = {e["ev"]: e["t"] for e in events if e["ev"] in ("syn", "synack")}
+        assert times == {"syn": 1_700_000_000_123 * 10**6, "synack": 1_700_000_000_500 * 10**6}
+        assert events[-1]["packets"] == 3 and events[-1]["truncated"] is False
+        assert events[-1]["connections"] == 1
