@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
 
         rows = explain_rows.exchanges(events, story, where(story)[0])
         sets = explain_rows.sets(story)
-        title = ", ".join(str(p) for p in (args.capture, args.uart, args.broker_log) if p)
+        title = ", ".join(p.name for p in (args.capture, args.uart, args.broker_log, args.broker_config) if p)
         if args.html:
             from harness.report import explain_html
 
