@@ -62,7 +62,7 @@ def judge(seen: Seen) -> Ruling:
     branch = choose(seen)
     ruling.expected_alerts = branch.alerts
     if collapse := collapsed(seen):
-        ruling.miss("must", collapse, cap)
+        ruling.miss("must", collapse, "must")  # no scenario's level excuses a crash or a hang
         ruling.causes = blame(seen.diagnosis)
         return ruling
     if not _met(seen, branch, ruling, cap):
