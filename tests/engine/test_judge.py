@@ -196,9 +196,11 @@ def test_vacuous_check_of_a_passive_row_is_a_skip() -> None:
 # -- the device collapses, the bench fails --
 
 
+@pytest.mark.parametrize("level", ["must", "advice"])
 @pytest.mark.parametrize("kind", ["hang", "late", "fault", "reset", "silent", "gone"])
-def test_a_collapse_fails(kind: Any) -> None:
-    ruling = judge(seen(connected(), end=DeviceEnd(kind, detail="x"), causes=(cause("device.hang"),)))
+def test_a_collapse_fails(kind: Any, level: str) -> None:
+    end = DeviceEnd(kind, detail="x")
+    ruling = judge(seen(connected(), plan_item=item(scenario(level=level)), end=end, causes=(cause("device.hang"),)))
     assert ruling.verdict == "fail" and ruling.causes[0].id == "device.hang"
 
 
