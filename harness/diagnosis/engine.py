@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.evidence.uart import UartLog
 
 MOST = 5  # causes shown
+STEPS = 4  # points by which rules order alternatives of one picture below MAYBE
 ALTERNATIVES = 3  # of which only possible
 _LEVELS: tuple[Confidence, ...] = ("possible", "probable", "certain")
 
@@ -85,7 +86,7 @@ def order(claims: Iterable[Claim]) -> list[Claim]:
     alternatives = 0
     for claim in merged[1:]:
         second = HIDDEN <= claim.weight < FALLBACK - 5
-        if claim.weight < MAYBE and best.weight >= MAYBE and not second:
+        if claim.weight < MAYBE - STEPS and best.weight >= MAYBE and not second:
             continue  # a fallback beside a named cause
         if best.confidence == "certain" and claim.weight < LIKELY and not second:
             continue  # nothing is open

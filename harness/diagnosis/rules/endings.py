@@ -102,7 +102,7 @@ def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
         return
     if any(s.get("dir") == "s" and s.get("type") == 23 for s in conn.sealed) or any(e.code for e in story.broker):
         return
-    for cause, weight in (("tls.record_corrupt", MAYBE), ("mqtt.closed_without_connack", MAYBE - 1)):
+    for cause, weight in (("mqtt.closed_without_connack", MAYBE), ("tls.record_corrupt", MAYBE - 1)):
         yield Claim(
             id=cause,
             confidence="possible",
