@@ -126,7 +126,7 @@ static void do_put(const struct hil_commands *commands, char *text) {
     put.len = len;
     put.have = 0;
     put.last_ms = hil_board_ms();
-    strcpy(put.name, name);
+    memcpy(put.name, name, strlen(name) + 1);
     hil_event("ok", "cmd=PUT name=%s", put.name);
     if (len == 0)
         put_finish(commands);

@@ -78,6 +78,7 @@ static long parse_topic(const char *text, size_t len, uint8_t *out, uint32_t *ti
 static int next_step(const char **at, struct step *step) {
     uint8_t topic[BAD_TOPIC_BYTES];
     uint32_t times;
+    *step = (struct step){.op = CONNECT};
     while (**at == ' ' || **at == ';')
         (*at)++;
     if (**at == '\0')

@@ -223,7 +223,7 @@ static const char *set_row(const struct row *row, const char *value) {
     if (row->kind == TEXT || row->kind == WILL || row->kind == SCRIPT) {
         if (strlen(value) >= row->max)
             return "too_long";
-        strcpy(field, value);
+        memcpy(field, value, strlen(value) + 1);
     }
     return NULL;
 }

@@ -38,7 +38,7 @@ static size_t write_sigalgs(uint8_t *out, const struct hil_hello_edit *edit) {
     put_u16(out, EXT_SIGALGS);
     put_u16(out + 2, n + 2);
     put_u16(out + 4, n);
-    for (int i = 0; i < edit->sigalg_count; i++)
+    for (size_t i = 0; i < (size_t)edit->sigalg_count; i++)
         put_u16(out + 6 + 2 * i, edit->sigalgs[i]);
     return 6 + n;
 }

@@ -13,7 +13,7 @@ void hil_clock_set(uint32_t epoch, uint32_t epoch_ms) {
 
 time_t hil_clock_now(void) {
     if (clock_epoch == 0)
-        return (time_t)(hil_board_ms() / 1000 + 1);
+        return (time_t)(hil_board_ms() / 1000) + 1;
     return (time_t)clock_epoch + (time_t)((hil_board_ms() - clock_ms) / 1000);
 }
 

@@ -39,11 +39,19 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def firmware(stack: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy, so that a build next door does not pull it away."""
-    copy = tmp_path_factory.mktemp(f"firmware-{stack}") / "firmware"
-    shutil.copy2(build(stack), copy)
-    return copy
+def images() -> dict[str, Path]:
+    """Firmware by stack, built when first asked for."""
+    return {}
+
+
+@pytest.fixture
+def firmware(stack: str, images: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, so that a build next door does not pull it away. Not of session scope itself: modules override `stack`,
+    and pytest would go on with the image of the module before."""
+    if stack not in images:
+        images[stack] = tmp_path_factory.mktemp(f"firmware-{stack}") / "firmware"
+        shutil.copy2(build(stack), images[stack])
+    return images[stack]
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ def plain(dut: Device, brokers: dict[str, Broker]) -> Device:
 
 def test_boot_line(dut: Device) -> None:
     boot = dut.events[0]
+    assert boot["stack"].startswith("wolfssl-")
     assert (boot.seq, boot.name) == (0, "boot")
     assert boot["board"] == "native"
     assert boot["proto"] == "1"

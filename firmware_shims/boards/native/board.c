@@ -25,7 +25,7 @@
 #include "heap.h"
 
 #define WATCHDOG_SIGNAL SIGRTMIN
-#define STACK_PAINT     (256u * 1024u)
+#define STACK_PAINT     ((size_t)256 * 1024)
 #define PAINT           0xA5u
 #define ARGS_MAX        4096
 

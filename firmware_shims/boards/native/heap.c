@@ -10,6 +10,7 @@ void hil_heap_marks(size_t *peak, size_t *now) {
 }
 
 #if defined(HIL_WRAP_HEAP)
+/* The linker prescribes these names. NOLINTBEGIN(cert-dcl51-cpp) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
@@ -18,6 +19,7 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *old);
+/* NOLINTEND(cert-dcl51-cpp) */
 
 static void *taken(void *block) {
     used += malloc_usable_size(block);

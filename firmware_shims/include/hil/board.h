@@ -1,7 +1,7 @@
 /* Board: what the conformance client needs from the machine it runs on. One implementation per board folder.
  *
- * Ownership: buffers belong to the caller. No function allocates. Times are milliseconds since boot (wrap after 49 days)
- * unless a name says otherwise. Every wait has a bound.
+ * Ownership: buffers belong to the caller. No function allocates. Times are milliseconds since boot (wrap
+ * after 49 days) unless a name says otherwise. Every wait has a bound.
  */
 #ifndef HIL_BOARD_H
 #define HIL_BOARD_H
@@ -12,7 +12,8 @@
 /* Why the board started. */
 enum hil_reset { HIL_RESET_POWER, HIL_RESET_PIN, HIL_RESET_SOFTWARE, HIL_RESET_WATCHDOG };
 
-/* Brings up clock, UART, watchdog and interrupts; called once, first. Returns 0, or a negative number the board documents. */
+/* Brings up clock, UART, watchdog and interrupts; called once, first. Returns 0, or a negative number the
+ * board documents. */
 int hil_board_init(void);
 
 const char *hil_board_name(void);
@@ -21,12 +22,13 @@ enum hil_reset hil_board_reset_cause(void);
 /* Milliseconds since boot. */
 uint32_t hil_board_ms(void);
 
-/* UART: write blocks until the bytes are in the hardware (bounded by the baud rate). read waits at most timeout_ms for
- * the first byte and returns how many came (0 on time-out, negative when the line is gone). */
+/* UART: write blocks until the bytes are in the hardware (bounded by the baud rate). read waits at most
+ * timeout_ms for the first byte and returns how many came (0 on time-out, negative when the line is gone). */
 void hil_board_uart_write(const void *data, size_t len);
 int hil_board_uart_read(void *data, size_t cap, uint32_t timeout_ms);
 
-/* Gives the processor away until an interrupt or at most timeout_ms (WFI; poll() in a process), and runs the network. */
+/* Gives the processor away until an interrupt or at most timeout_ms (WFI; poll() in a process), and runs the
+ * network. */
 void hil_board_idle(uint32_t timeout_ms);
 
 /* Watchdog: armed by hil_board_init with HIL_WATCHDOG_MS; the client kicks it in every bounded wait. */

@@ -1,7 +1,8 @@
-/* Net: one TCP connection at a time, as a client. Implementations: net/posix.c (a process), net/lwip.c (a microcontroller).
+/* Net: one TCP connection at a time, as a client. Implementations: net/posix.c (a process), net/lwip.c (a
+ * microcontroller).
  *
- * All calls are bounded by timeout_ms. Return codes: >= 0 bytes or success; HIL_NET_* otherwise. `detail` of the last
- * failure (errno, lwIP err_t) is in hil_net_detail().
+ * All calls are bounded by timeout_ms. Return codes: >= 0 bytes or success; HIL_NET_* otherwise. `detail` of
+ * the last failure (errno, lwIP err_t) is in hil_net_detail().
  */
 #ifndef HIL_NET_H
 #define HIL_NET_H
@@ -11,13 +12,13 @@
 
 enum {
     HIL_NET_OK = 0,
-    HIL_NET_TIMEOUT = -1,   /* nothing within the bound */
-    HIL_NET_CLOSED = -2,    /* peer sent FIN, no more data */
-    HIL_NET_RESET = -3,     /* peer sent RST */
-    HIL_NET_REFUSED = -4,   /* RST to the SYN */
-    HIL_NET_NAME = -5,      /* the name has no address */
-    HIL_NET_LINK = -6,      /* no link or no address */
-    HIL_NET_ERROR = -7      /* anything else: see hil_net_detail() */
+    HIL_NET_TIMEOUT = -1, /* nothing within the bound */
+    HIL_NET_CLOSED = -2,  /* peer sent FIN, no more data */
+    HIL_NET_RESET = -3,   /* peer sent RST */
+    HIL_NET_REFUSED = -4, /* RST to the SYN */
+    HIL_NET_NAME = -5,    /* the name has no address */
+    HIL_NET_LINK = -6,    /* no link or no address */
+    HIL_NET_ERROR = -7    /* anything else: see hil_net_detail() */
 };
 
 /* Brings the interface up; returns HIL_NET_OK when an address is there. */

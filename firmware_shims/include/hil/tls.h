@@ -1,6 +1,8 @@
-/* TLS: one client session at a time over hil_net. One implementation per stack: stacks/mbedtls.c, stacks/wolfssl.c.
+/* TLS: one client session at a time over hil_net. One implementation per stack: stacks/mbedtls.c,
+ * stacks/wolfssl.c.
  *
- * The stack reports each API call of note through hil_event_api(name, rc) (shim.h) with its own code, unaltered.
+ * The stack reports each API call of note through hil_event_api(name, rc) (shim.h) with its own code,
+ * unaltered.
  */
 #ifndef HIL_TLS_H
 #define HIL_TLS_H
@@ -34,35 +36,36 @@ struct hil_blob {
 };
 
 struct hil_tls_config {
-    const char *host;       /* verified and sent as SNI */
-    int min_version;        /* 12 or 13 */
-    int max_version;        /* 12 or 13 */
+    const char *host; /* verified and sent as SNI */
+    int min_version;  /* 12 or 13 */
+    int max_version;  /* 12 or 13 */
     struct hil_blob ca, cert, key;
-    const char *suites, *groups, *sigalgs; /* IANA names (suites: or the stack's own), comma list; NULL or "": default */
-    uint32_t epoch;         /* Unix seconds at `epoch_ms`; 0: clock never set */
-    uint32_t epoch_ms;      /* board time at which `epoch` was true */
-    const uint8_t *seed;    /* 32 bytes */
-    bool resume;            /* offer the session kept by the last hil_tls_close() */
-    uint32_t defects;       /* HIL_DEFECT_* */
+    const char *suites, *groups,
+        *sigalgs;        /* IANA names (suites: or the stack's own), comma list; NULL or "": default */
+    uint32_t epoch;      /* Unix seconds at `epoch_ms`; 0: clock never set */
+    uint32_t epoch_ms;   /* board time at which `epoch` was true */
+    const uint8_t *seed; /* 32 bytes */
+    bool resume;         /* offer the session kept by the last hil_tls_close() */
+    uint32_t defects;    /* HIL_DEFECT_* */
     uint32_t timeout_ms;
 };
 
 struct hil_tls_result {
-    int rc;                 /* the stack's own code of the call that failed, 0 */
-    int alert;              /* alert number received from the peer (0: close_notify), -1: none */
-    int alert_sent;         /* alert number we sent, -1: none or not known */
-    uint32_t verify_flags;  /* the stack's verify result, 0: good */
-    const char *version;    /* "1.2", "1.3" */
-    const char *suite;      /* IANA or stack name */
+    int rc;                /* the stack's own code of the call that failed, 0 */
+    int alert;             /* alert number received from the peer (0: close_notify), -1: none */
+    int alert_sent;        /* alert number we sent, -1: none or not known */
+    uint32_t verify_flags; /* the stack's verify result, 0: good */
+    const char *version;   /* "1.2", "1.3" */
+    const char *suite;     /* IANA or stack name */
     bool resumed;
 };
 
-const char *hil_tls_stack(void);   /* "mbedtls-2.28.3" */
-const char *hil_tls_caps(void);    /* "tls1.2,tls1.3,resume" */
-uint32_t hil_tls_defects(void);    /* those of HIL_DEFECT_* it can do */
+const char *hil_tls_stack(void); /* "mbedtls-2.28.3" */
+const char *hil_tls_caps(void);  /* "tls1.2,tls1.3,resume" */
+uint32_t hil_tls_defects(void);  /* those of HIL_DEFECT_* it can do */
 
-/* Handshake over the connected hil_net, whose bytes go through hil_service_recv/_send (service.h). 0 or -1 with *result
- * filled in either case; after -1 the client calls hil_tls_close(false, true). */
+/* Handshake over the connected hil_net, whose bytes go through hil_service_recv/_send (service.h). 0 or -1
+ * with *result filled in either case; after -1 the client calls hil_tls_close(false, true). */
 int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *result);
 
 /* As hil_net_send / hil_net_recv, HIL_NET_* codes; the stack's own code goes to *result. */
@@ -72,7 +75,8 @@ int hil_tls_recv(void *data, size_t cap, uint32_t timeout_ms, struct hil_tls_res
 /* 1 when decrypted bytes wait. */
 int hil_tls_pending(void);
 
-/* close_notify and release of everything; keeps the session when config.resume was asked for and forget is false. */
+/* close_notify and release of everything; keeps the session when config.resume was asked for and forget is
+ * false. */
 void hil_tls_close(bool notify, bool forget);
 
 #endif
