@@ -177,12 +177,39 @@ def brokers() -> Iterator[Case]:
                wire="no")
 
 
+def _verbose(v: str) -> Script:
+    """s_client as people run it by hand: every line of what it prints."""
+
+    def run(stage: Stage) -> str:
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{stage.port}", "-CAfile", "pki/ca-all.crt", "-state"]
+        argv += ["-tls1_2" if v == "12" else "-tls1_3", "-verify_return_error", "-servername", "broker.test"]
+        out, err = stage.run(*argv, send=connect())
+        return out.decode(errors="replace") + err
+
+    return run
+
+
 def accepted() -> Iterator[Case]:
     untrusted = (S + "accepted_untrusted",)
     for name, server in (("unknownca", "s-unknown"), ("nochain", "s-nochain")):
         yield Case(f"noverify-{name}-12-ossl", ossl("12", verify=False), findings=untrusted, server=server)
         yield Case(f"noverify-{name}-13-ossl", ossl("13", verify=False), findings=untrusted, server=server)
         yield Case(f"noverify-{name}-12-gnutls", gnutls("12", verify=False), server=server)
+    for v in ("12", "13"):
+        wrong = (S + "accepted_wrong_name",)
+        yield Case(f"insecure-wronghost-{v}-mosq", mosq(v, "--insecure"), findings=wrong, server="s-wronghost")
+        yield Case(f"noname-wronghost-{v}-paho", paho(v, noname="1"), findings=wrong, server="s-wronghost")
+        yield Case(f"noverify-expired-{v}-gnutls", gnutls(v, verify=False), findings=(S + "accepted_expired",),
+                   server="s-expired") if v == "13" else Case("insecure-expired-12-mosq", mosq(v, "--insecure"),
+                   (S + "expired",), server="s-expired")
+        yield Case(f"insecure-good-{v}-mosq", mosq(v, "--insecure"))
+        for name, server, causes in (
+            ("expired", "s-expired", (S + "expired",)), ("unknownca", "s-unknown", (S + "untrusted",)),
+            ("ok", "s-rsa2048", ()), ("ccert-none", "", (C + "missing",)),
+        ):
+            conf = () if server else MUTUAL
+            yield Case(f"verbose-{name}-{v}-ossl", _verbose(v), causes, server=server or "s-rsa2048", conf=conf,
+                       wire="no" if v == "13" else "yes")
     yield Case("noname-wronghost-12-mbed", mbed(noname="1", host=""), server="s-wronghost")
 
 
