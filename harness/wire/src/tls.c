@@ -240,6 +240,7 @@ static void say_sealed(struct hil_decoder *d, struct hil_conn *c, int side, uint
         }
         hil_ev_end(d);
     }
+    s->tickets += guess != NULL && strcmp(guess, "new_session_ticket") == 0;
     if (guess != NULL && strcmp(guess, "finished") == 0) {
         s->finished = true;
     }

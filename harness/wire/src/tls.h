@@ -46,7 +46,7 @@ struct hil_tls_side {
     bool app_keys;   /* the current opener has application keys (TLS 1.3) */
     bool tried;      /* an opener was made or found impossible for this epoch */
     uint32_t sealed; /* records that could not be opened */
-    uint32_t app_sealed, opened, failed;
+    uint32_t app_sealed, tickets, opened, failed; /* tickets: supposed, from their length */
     struct hil_opener *opener;
     bool app_told, alerted, server_flight;
 };

@@ -51,7 +51,8 @@ const char *hil_tls_guess(const struct hil_tls *t, const struct hil_conn *c, int
     if (inner == 5 && !client && s->app_sealed == 0) {
         return "mqtt_5_bytes";
     }
-    if (!client && inner > 40 && peer->app_sealed == 0) {
+    /* Tickets come before anything else of the server; no CONNACK is that long. */
+    if (!client && s->app_sealed == s->tickets && (inner > 100 || (inner > 40 && peer->app_sealed == 0))) {
         return "new_session_ticket";
     }
     return NULL;
