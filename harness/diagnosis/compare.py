@@ -35,7 +35,7 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True):
     accepted: tuple[str, ...] | None
     common: tuple[str, ...]
     ok: bool | None
-    cause: str = ""  # id of causes.toml when `ok` is False
+    cause: str = ""  # id of causes.toml when `ok` is False, or the one to suspect when it is None
     note: str = ""
 
 
@@ -207,12 +207,17 @@ def _groups12(hello: Mapping[str, Any], listener: Listener, usable: list[suites.
     elliptic = [s for s in common if s.kx == "ecdhe"]
     groups = hello.get("groups")
     dimension = _group_dimension(hello, listener)
-    if not elliptic or len(elliptic) < len(common):
-        if elliptic and listener.suites12 is None:
-            note = "needed unless the broker accepts DHE or static RSA"
-            return msgspec.structs.replace(dimension, ok=None, cause="", note=note)
+    never = "tls.ecc_not_initialised" if groups is None else ""
+    if not elliptic:
         note = "not needed: a suite without elliptic curves is common" if common else ""
         return msgspec.structs.replace(dimension, ok=True if common else None, cause="", note=note)
+    if len(elliptic) < len(common) and dimension.ok is not True:
+        unread = listener.certificate is None and any(s.auth == "ec" for s in common)
+        if listener.suites12 is None or unread:
+            note = "needed unless the broker accepts DHE or static RSA, with an RSA certificate"
+            return msgspec.structs.replace(dimension, ok=None, cause=never, note=note)
+        note = "not needed: a suite without elliptic curves is common"
+        return msgspec.structs.replace(dimension, ok=True, cause="", note=note)
     if groups is None:
         return msgspec.structs.replace(
             dimension,

@@ -455,3 +455,22 @@ def test_other_traffic_of_the_device_is_another_story() -> None:
     found = tell(wire, listener=PROFILE)
     assert first(found)[0] == "tls.no_common_cipher_suite"
     assert [c["server"] for c in found.connections] == ["10.0.0.1:8883"]
+
+
+NETX_12 = [0xC02B, 0xC02F, 0xC023, 0xC027, 0x009C, 0x003D, 0x003C]
+
+
+def test_netx_against_a_broker_whose_certificate_is_not_known() -> None:
+    """The suites of NetX without curves (static RSA) help only with an RSA certificate: groups stay suspected."""
+    default = Listener(source="config", versions=("1.2", "1.3"), suites12=(*NETX_12, 0xC030), suites13=(0x1302,))
+    hello: dict[str, Any] = {
+        "suites": NETX_12,
+        "groups": [23, 24, 25],
+        "sigalgs": [0x0403, 0x0401],
+        "extensions": [10, 11, 13],
+    }
+    said = refused("no shared cipher", "0A0000C1")
+    assert first(tell(after_hello(**hello), listener=default, broker=said))[0] == "tls.no_common_group"
+    bare = {**hello, "groups": None, "extensions": [13]}
+    for listener, broker in ((default, said), (None, said), (None, ()), (default, ())):
+        assert first(tell(after_hello(**bare), listener=listener, broker=broker))[0] == "tls.ecc_not_initialised"

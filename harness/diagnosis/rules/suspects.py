@@ -109,7 +109,7 @@ def _unusual_schemes(hello: Event, version: str) -> tuple[float, str]:
         return 5, "only schemes that brokers refuse are offered"
     auths = {s.auth for s in map(suites.lookup, hello.get("suites", ())) if s is not None}
     wants = auths | ({"rsa", "ec"} if tls13 or "any" in auths else set())
-    if not tls13 and len(offered) <= 2:
+    if not tls13 and len(offered) <= 2 and not (rsa and ec):
         return 3.3, "only " + ", ".join(scheme_name(s) for s in offered) + " is offered"
     if tls13 and not rsa:
         return 3.6, "no rsa_pss scheme is offered, so an RSA certificate cannot be used in TLS 1.3"
