@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import store
+from harness.errors import EXIT_LAB
 from harness.paths import BUILD, ROOT
 from tests.engine.bench import hil, ready
 
@@ -124,3 +125,31 @@ def test_an_interrupt_keeps_what_was_judged(tmp_path: Path) -> None:
     totals = store.read_run(tmp_path).totals
     assert totals["pass"] >= 1 and "lab" not in totals, totals
     assert not gone(mark, GONE_WITHIN)
+
+
+def test_a_worker_that_dies_is_a_lab_verdict_and_hides_nothing(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    words = [sys.executable, "-m", "harness.cli", "run", "--target", "native", "--run-dir", str(tmp_path), "-n", "2",
+             "-k", "T12 or M3-35"]  # fmt: skip
+    top = subprocess.Popen(words, cwd=ROOT, env={**os.environ, MARK: mark}, stderr=subprocess.PIPE, text=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
+    told = []
+    try:
+        assert top.stderr is not None
+        killed = False
+        for line in top.stderr:
+            told.append(line)
+            if not killed and " pass " in line:
+                workers = [pid for pid, command in marked(mark).items() if "sys.stdin.readline" in command]
+                os.kill(workers[0], signal.SIGKILL)
+                killed = True
+        assert top.wait(60) == EXIT_LAB, "".join(told)
+    finally:
+        if top.poll() is None:
+            top.kill()
+            top.wait(GONE_WITHIN)
+    summary = store.read_run(tmp_path)
+    lost = [v for v in summary.verdicts if v.verdict == "lab"]
+    assert len(lost) == 1 and "worker" in lost[0].why
+    assert {v.id.partition("[")[0] for v in summary.verdicts} >= {f"T12-{n:02}" for n in range(1, 16)} | {"M3-35"}
+    assert "Traceback" not in "".join(told)
