@@ -42,7 +42,8 @@ def by_code(story: Story) -> Iterable[Claim]:
         if not hit.causes or hit.fields.get("level") == "1":
             continue
         for index, cause in enumerate(_plausible(hit)):
-            if cause in seen:
+            later = cause == "device.session_not_released" and (rank > 0 or any(c.hellos for c in story.conns))
+            if cause in seen or later:
                 continue
             seen.add(cause)
             vague = cause.startswith(_VAGUE) and story.has_wire and bool(story.conns)

@@ -201,7 +201,8 @@ def _by_number(
         return
     if seen.code == 48 or (seen.code == 46 and story.stack != "mbedtls"):
         cause, why = chain_problem(conn)
-        yield _claim(cause, LIKELY + 5, evidence, f"{why[:1].upper()}{why[1:]}.", seen)
+        named = cause == "server_certificate.chain_incomplete"
+        yield _claim(cause, TOLD + 5 if named else LIKELY + 5, evidence, f"{why[:1].upper()}{why[1:]}.", seen)
         other = (
             "server_certificate.untrusted"
             if cause == "server_certificate.chain_incomplete"
