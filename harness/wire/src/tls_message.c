@@ -24,6 +24,9 @@ static void cert_names(struct hil_json *j, const struct hil_cert *x) {
         hil_json_str(j, text);
     }
     J_LIT(j, "]");
+    if (x->names_more > 0) {
+        J_UINT(j, "names_more", x->names_more);
+    }
 }
 
 static void cert_usage(struct hil_json *j, const struct hil_cert *x) {

@@ -325,6 +325,8 @@ static void alt_names(struct hil_span v, struct hil_cert *c) {
             c->dns[c->dns_n++] = name;
         } else if (tag == 0x87 && c->ip_n < HIL_SAN_MAX && (name.n == 4 || name.n == 16)) {
             c->ip[c->ip_n++] = name;
+        } else if (tag == 0x82 || tag == 0x87) {
+            c->names_more++;
         }
     }
 }

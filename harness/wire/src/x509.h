@@ -7,7 +7,7 @@
 #include "bytes.h"
 
 #define HIL_NAME_MAX 512
-#define HIL_SAN_MAX  16
+#define HIL_SAN_MAX  64
 #define HIL_EKU_MAX  8
 
 struct hil_cert {
@@ -16,8 +16,8 @@ struct hil_cert {
     struct hil_span subject_der, issuer_der, serial, ski, aki;
     int64_t not_before, not_after; /* Unix seconds */
     struct hil_span dns[HIL_SAN_MAX], ip[HIL_SAN_MAX];
-    size_t dns_n, ip_n;
-    const char *key, *curve, *sig; /* curve NULL: none or not known */
+    size_t dns_n, ip_n, names_more; /* names_more: beyond the maximum */
+    const char *key, *curve, *sig;  /* curve NULL: none or not known */
     uint32_t bits;
     bool ca, has_key_usage, self_signed, has_basic;
     uint16_t key_usage; /* bit 0: digitalSignature … bit 8: decipherOnly */
