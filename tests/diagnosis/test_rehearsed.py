@@ -179,3 +179,9 @@ def test_what_the_device_refused_it_did_not_accept() -> None:
 
     assert diagnose(story(True), uart=log).findings == ()
     assert [f.id for f in diagnose(story(False), uart=log).findings] == ["server_certificate.accepted_untrusted"]
+
+
+def test_decrypt_error_of_the_device_in_13_is_no_changed_byte() -> None:
+    """What changed on the way would have failed the record protection first (RFC 8446 5.2, 7.1)."""
+    assert first(tell(sealed13().alert("c", 51).end("c")))[0] == "server_certificate.bad_signature"
+    assert first(tell(Wire().open().hello().flight12().alert("c", 51).end("c")))[0] == "tls.record_corrupt"

@@ -69,6 +69,19 @@ def device_decrypt_error(story: Story) -> Iterable[Claim]:
     seen = from_device(story, conn)
     if seen is None or seen.code != 51 or (conn is not None and conn.server_hello is None):
         return
+    if conn is not None and conn.version == "1.3":
+        # bytes that changed would have changed the keys, or failed the record: bad_record_mac
+        yield Claim(
+            id="server_certificate.bad_signature",
+            confidence="probable",
+            weight=LIKELY + 2,
+            evidence=seen.evidence,
+            explain="A signature does not verify although the records do: a CA of the right name and another key in "
+            "the device, or its signature check is wrong.",
+            frame=seen.frame,
+        )
+        yield Claim(id="tls.finished_mismatch", confidence="possible", weight=MAYBE, evidence=seen.evidence)
+        return
     yield Claim(
         id="tls.record_corrupt",
         confidence="probable",
