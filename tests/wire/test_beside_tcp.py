@@ -10,6 +10,7 @@ from typing import Any
 from harness.evidence.wire import decode
 from tests.wire import captures as cap
 from tests.wire.captures import ETHER, FIELD, Packet, pcap
+from tests.wire.sessions import Recording, packets
 
 START = 1_750_000_000 * 10**9
 A, B, C = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), bytes((10, 0, 0, 3))
@@ -137,3 +138,28 @@ def test_guesses_are_what_the_keys_show() -> None:
     assert not [guess for (guess, right) in fits if not right], fits
     assert {guess for guess, _ in fits} >= {"alert", "finished", "empty_certificate", "encrypted_extensions"}
     assert sum(fits.values()) > 150
+
+
+def test_what_is_spoken_is_found_on_any_port(tmp_path: Path) -> None:
+    """CONNECT anywhere, even with another protocol's name; other packets first only where MQTT is expected."""
+    connect = b"\x10\x0f\0\4MQTT\4\2\0\x3c\0\3dev"
+    other_name = connect.replace(b"MQTT", b"XXXX")
+    publish = b"\x30\7\0\3a/bhi"
+    text = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    path = tmp_path / "x.pcap"
+
+    def kinds(first: bytes, port: int, ports: tuple[int, ...] = ()) -> list[str]:
+        path.write_bytes(pcap(packets(Recording([(True, first)], ""), START, 1, port)))
+        return [e["ev"] for e in decode(path, ports=ports) if e["ev"] in ("mqtt", "data", "record", "client_hello")]
+
+    for port in (1883, 8883, 5555):
+        assert kinds(connect, port) == ["mqtt"]
+        assert kinds(other_name, port) == ["mqtt"]
+        assert kinds(text, port) == ["data"]
+        assert kinds(text, port, (port,)) == ["data"]
+    assert kinds(publish, 1883) == kinds(publish, 5555, (5555,)) == ["mqtt"]
+    assert kinds(publish, 5555) == ["data"]
+    assert kinds(b"0123456789 text that begins like a PUBLISH", 5555, (5555,)) == ["data"]
+    ssl2 = cap.read(FIELD / "stacks-mal-sslv2.pcap")
+    hello = next(p.payload for p in ssl2 if p.is_tcp and p.payload)
+    assert kinds(hello, 5555, (5555,)) == kinds(hello, 8883) == ["client_hello"]

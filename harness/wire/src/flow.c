@@ -36,12 +36,19 @@ void hil_flow_other(struct hil_decoder *d, struct hil_conn *c, int side, const u
     hil_ev_end(d);
 }
 
-static bool mqtt_port(const struct hil_conn *c) {
-    return c->port[c->client ^ 1] == 1883;
+bool hil_flow_mqtt_port(const struct hil_decoder *d, const struct hil_conn *c, bool tls) {
+    uint16_t port = c->port[c->client ^ 1];
+    for (size_t i = 0; i < d->opt.port_n; i++) {
+        if (d->opt.ports[i] == port) {
+            return true;
+        }
+    }
+    return port == 1883 || (tls && port == 8883);
 }
 
 /* Decides what a direction speaks, from its first bytes; UNKNOWN while they are too few. */
-static enum hil_proto detect(struct hil_conn *c, int side, const uint8_t *p, size_t n, bool last) {
+static enum hil_proto detect(const struct hil_decoder *d, const struct hil_conn *c, int side,
+                             const uint8_t *p, size_t n, bool last) {
     bool client = side == c->client;
     bool peer_mqtt = c->side[side ^ 1].proto == HIL_PROTO_MQTT;
     int tls = hil_tls_looks(p, n);
@@ -49,10 +56,13 @@ static enum hil_proto detect(struct hil_conn *c, int side, const uint8_t *p, siz
         return HIL_PROTO_TLS;
     }
     int ssl2 = client ? hil_tls_looks_ssl2(p, n) : 0;
-    if (ssl2 == 1 && !mqtt_port(c)) {
+    bool plain_port = c->port[c->client ^ 1] == 1883;
+    if (ssl2 == 1 && !plain_port) {
         return HIL_PROTO_TLS;
     }
-    int mqtt = hil_mqtt_looks(p, n, client, peer_mqtt || mqtt_port(c));
+    /* On a port that was only named, anything but CONNECT must be one whole packet to count. */
+    bool named = hil_flow_mqtt_port(d, c, false) && hil_mqtt_whole(p, n);
+    int mqtt = hil_mqtt_looks(p, n, client, peer_mqtt || plain_port || named);
     if (mqtt == 1) {
         return HIL_PROTO_MQTT;
     }
@@ -91,7 +101,7 @@ static void first_tls(struct hil_decoder *d, struct hil_conn *c, int side, const
 static void start(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n,
                   bool last) {
     struct hil_side *s = &c->side[side];
-    s->proto = detect(c, side, p, n, last);
+    s->proto = detect(d, c, side, p, n, last);
     switch (s->proto) {
     case HIL_PROTO_TLS:
         first_tls(d, c, side, p, n);
@@ -131,7 +141,7 @@ void hil_flow_data(struct hil_decoder *d, struct hil_conn *c, int side, const ui
     case HIL_PROTO_UNKNOWN:
         break;
     }
-    if (s->head_n == 0 && (n >= sizeof s->head || detect(c, side, p, n, false) != HIL_PROTO_UNKNOWN)) {
+    if (s->head_n == 0 && (n >= sizeof s->head || detect(d, c, side, p, n, false) != HIL_PROTO_UNKNOWN)) {
         start(d, c, side, p, n, n >= sizeof s->head);
         return;
     }
@@ -139,7 +149,7 @@ void hil_flow_data(struct hil_decoder *d, struct hil_conn *c, int side, const ui
         s->head[s->head_n++] = *p++;
         n--;
         bool full = s->head_n == sizeof s->head;
-        if (full || detect(c, side, s->head, s->head_n, false) != HIL_PROTO_UNKNOWN) {
+        if (full || detect(d, c, side, s->head, s->head_n, false) != HIL_PROTO_UNKNOWN) {
             start(d, c, side, s->head, s->head_n, full);
         }
     }

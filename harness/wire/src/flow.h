@@ -14,6 +14,8 @@ void hil_flow_end(struct hil_decoder *d, struct hil_conn *c, int side);
 int hil_flow_role(struct hil_span first);
 /* TLS state of the connection, made when needed; NULL when memory is out. */
 struct hil_tls *hil_flow_tls(struct hil_decoder *d, struct hil_conn *c);
+/* Whether MQTT is expected on the server's port: inside TLS on 8883 too, and on ports that were named. */
+bool hil_flow_mqtt_port(const struct hil_decoder *d, const struct hil_conn *c, bool tls);
 /* `data`, once a direction. */
 void hil_flow_other(struct hil_decoder *d, struct hil_conn *c, int side, const uint8_t *p, size_t n);
 

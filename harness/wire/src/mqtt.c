@@ -35,6 +35,12 @@ bool hil_mqtt_active(const struct hil_mqtt *m) {
     return m->active;
 }
 
+bool hil_mqtt_whole(const uint8_t *p, size_t n) {
+    uint32_t remaining;
+    int k = n >= 2 ? hil_mqtt_varint(p + 1, n - 1, &remaining) : 0;
+    return k > 0 && n == 1 + (size_t)k + remaining;
+}
+
 int hil_mqtt_looks(const uint8_t *p, size_t n, bool client, bool expected) {
     uint32_t remaining;
     if (n < 2) {
@@ -55,7 +61,8 @@ int hil_mqtt_looks(const uint8_t *p, size_t n, bool client, bool expected) {
         }
         uint16_t name = hil_be16(p + at);
         bool mq = name >= 2 && name <= 16 && (p[at + 2] | 0x20) == 'm' && (p[at + 3] | 0x20) == 'q';
-        return mq || expected ? 1 : 0;
+        bool whole = n == at + remaining && name <= 32; /* one packet, though its protocol name is not MQTT */
+        return mq || whole || expected ? 1 : 0;
     }
     if (!expected) {
         return !client && type == HIL_MQTT_CONNACK && remaining == 2 && n == 4 && p[2] <= 1 && p[3] <= 5;

@@ -15,6 +15,8 @@ void hil_mqtt_gap(struct hil_decoder *d, struct hil_conn *c, int side, uint64_t 
 /* Whether the first bytes of a direction are MQTT: 1, 0, -1 too few. `expected`: the port or the peer says
  * MQTT. */
 int hil_mqtt_looks(const uint8_t *p, size_t n, bool client, bool expected);
+/* Whether the bytes are exactly one packet by their length. */
+bool hil_mqtt_whole(const uint8_t *p, size_t n);
 bool hil_mqtt_active(const struct hil_mqtt *m);
 void hil_mqtt_close(struct hil_decoder *d, const struct hil_conn *c);
 

@@ -164,7 +164,7 @@ static void app_bytes(struct hil_decoder *d, struct hil_conn *c, int side, struc
     }
     bool client = side == c->client;
     bool mqtt = c->mqtt != NULL && hil_mqtt_active(c->mqtt);
-    if (!s->app_told && (mqtt || hil_mqtt_looks(b.p, b.n, client, false) == 1)) {
+    if (!s->app_told && (mqtt || hil_mqtt_looks(b.p, b.n, client, hil_flow_mqtt_port(d, c, true)) == 1)) {
         if (c->mqtt != NULL || hil_mqtt_new(d, c) != NULL) {
             hil_mqtt_data(d, c, side, b.p, b.n, true);
             return;
