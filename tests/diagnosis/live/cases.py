@@ -14,13 +14,13 @@ SEALED = ("wolf", "gnutls")  # stacks whose alerts are encrypted in TLS 1.3
 
 
 def table() -> dict[str, Case]:
-    from tests.diagnosis.live import cases_more, cases_mqtt, cases_wire
+    from tests.diagnosis.live import cases_more, cases_mqtt, cases_netx, cases_wire
 
     made = Table()
     for source in (good(), server_certificates(), device_certificates(), negotiation(), accepted()):
         for case in source:
             made.add(case)
-    for case in (*cases_wire.all_cases(), *cases_mqtt.all_cases(), *cases_more.all_cases()):
+    for case in [c for part in (cases_wire, cases_mqtt, cases_more, cases_netx) for c in part.all_cases()]:
         made.add(case)
     return made.cases
 

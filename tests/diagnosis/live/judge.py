@@ -73,7 +73,8 @@ def grade(case: Case, subset: str, diagnosis: Diagnosis) -> Grade:
 
 def _log_says(case: Case) -> bool:
     """Whether the broker's log separates this cause from others (alerts.md, table 2b)."""
-    return not case.causes[0].startswith(("server_certificate.", "client_certificate.", "mqtt.malformed", "tls.psk"))
+    silent = ("server_certificate.", "client_certificate.", "client_key.", "device.", "mqtt.malformed", "tls.psk")
+    return not case.causes[0].startswith((*silent, "tls.ecc_"))
 
 
 def _words(diagnosis: Diagnosis) -> str:
