@@ -104,7 +104,8 @@ def _before(sealed: Event, ends: list[int], conn: Conn) -> bool:
     return conn.sender_first != "s" or int(sealed.get("t", 0)) <= min(ends)
 
 
-CONNACK_SIZES = (20, 21, 22, 13, 28, 29, 53, 69, 85)  # 4 or 5 bytes of CONNACK: 1.3 and 1.2 AEAD, CCM_8, CBC
+# 4 or 5 bytes of CONNACK: 1.3 and 1.2 AEAD, CCM_8; CBC with SHA-1, SHA-256, SHA-384 (explicit IV, MAC, padding)
+CONNACK_SIZES = (20, 21, 22, 13, 28, 29, 48, 52, 53, 64, 69, 80, 85)
 EOF = "unexpected eof while reading"  # OpenSSL: the other side closed without close_notify
 PING_SIZES = (19, 18, 26, 11, 10)  # 2 bytes: DISCONNECT, PINGREQ, or an alert
 
@@ -140,7 +141,19 @@ def works(story: Story) -> bool | None:
         return True
     if any(e.code is not None or e.kind in ("not_authorised", "config_error") for e in story.broker):
         return False
-    return None
+    return None if story.conns else told_by_device(story)
+
+
+_CONNECTS = ("nxd_mqtt_client_secure_connect", "nxd_mqtt_client_connect")
+
+
+def told_by_device(story: Story) -> bool | None:
+    """What the last connect call of the NetX MQTT client returned; None once a later call finds the session gone."""
+    results = [h for h in story.uart if h.stack == "netx" and h.code is not None and h.api.lstrip("_") in _CONNECTS]
+    if not results or results[-1].code:
+        return False if results else None
+    later = [h for h in story.uart if h.stack == "netx" and h.code == 0x10002 and h.line > results[-1].line]
+    return None if later else True
 
 
 def accepted_in_logs(story: Story) -> bool:
@@ -162,4 +175,8 @@ def refused_in_logs(story: Story) -> bool:
             return True
         if e.code is not None and e.kind in ("openssl_error", "client_connection_failed") and e.reason != EOF:
             return True
-    return any(h.stack == "connack" and h.code for h in story.uart)
+    said = [h for h in story.uart if h.code]
+    return any(h.stack == "connack" or (h.stack == "netx" and h.code in NETX_REFUSALS) for h in said)
+
+
+NETX_REFUSALS = range(0x10081, 0x10086)  # NXD_MQTT_ERROR_CONNECT_RETURN_CODE + CONNACK code

@@ -18,6 +18,7 @@ from harness.diagnosis.rules import (
     mqtt_session,
     negotiation,
     network,
+    netx,
     protocol,
     server_certificate,
 )
@@ -33,6 +34,7 @@ ALWAYS: tuple[Rule, ...] = (
     device.faults,  # device.hard_fault, device.watchdog_reset
     device.connack_misparsed,  # device.connack_misparsed
     device.read_gated,  # device.read_gated_on_socket
+    netx.session_lost,  # mqtt.broker_closed
 )
 
 FAILED: tuple[Rule, ...] = (
@@ -85,6 +87,12 @@ FAILED: tuple[Rule, ...] = (
     mqtt.first_packet_broken,  # mqtt.malformed_packet
     mqtt.sealed_refusal,  # mqtt.bad_credentials as possible
     mqtt.no_connect,  # device.no_connect
+    netx.curves_not_set,  # tls.ecc_not_initialised
+    netx.wrong_store,  # client_certificate.wrong_store
+    netx.failed_alone,  # several, as possible only
+    netx.tls_on_plain_port,  # protocol.tls_on_plain_port
+    netx.plain_to_tls,  # protocol.plain_mqtt_on_tls_port
+    netx.connect_timing,  # network.refused, .unreachable, .peer_silent
     jwt.jwt,  # jwt.*
     device.by_code,  # whatever a code names
     device.buffer,  # device.buffer_too_small

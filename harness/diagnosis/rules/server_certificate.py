@@ -154,6 +154,7 @@ def _visible(story: Story, conn: Conn, end: Certificate, seen: Seen) -> Iterator
         mismatch is not None
         and seen.code in _NAME_ALERTS
         and not _told_otherwise(story, "server_certificate.name_mismatch")
+        and not _netx_means_else(story, end, seen)
     ):
         explained = True
         named = _agrees(story, "server_certificate.name_mismatch")
@@ -167,6 +168,13 @@ def _visible(story: Story, conn: Conn, end: Certificate, seen: Seen) -> Iterator
         )
     if not explained or seen.code in (43, 46, 48, 80):
         yield from _by_number(story, conn, end, seen, evidence, explained)
+
+
+def _netx_means_else(story: Story, end: Certificate, seen: Seen) -> bool:
+    """NetX sends 80 for a name (0x195) and 42 for a signature; 80 also for RSASSA-PSS, which it cannot read."""
+    if story.stack != "netx" or _agrees(story, "server_certificate.name_mismatch"):
+        return False
+    return seen.code != 80 or "pss" in str(end.get("sig", "")).lower()
 
 
 def _date_claim(story: Story, end: Certificate, date: str, seen: Seen, evidence: tuple[str, ...]) -> Iterator[Claim]:
@@ -189,7 +197,11 @@ def _by_number(
     netx = story.stack == "netx"
     signature = str(end.get("sig", "")).lower()
     if seen.code == 45 or (seen.code == 46 and story.stack == "mbedtls"):
-        yield _clock(story, end, seen, evidence)
+        yield _clock(story, end, seen, evidence, weight=TOLD + 6 if seen.code == 45 else LIKELY + 5)
+    if netx and seen.code == 80 and not any(h.causes for h in story.uart):
+        yield _claim(
+            "server_certificate.too_large", MAYBE if explained else MAYBE - 6, evidence, "", seen, possible=True
+        )
     if "pss" in signature and seen.code in (42, 43, 46, 80):
         yield _claim(
             "server_certificate.unsupported",
@@ -250,6 +262,20 @@ def _unsupported(story: Story, conn: Conn, end: Certificate, seen: Seen, evidenc
     yield _claim("server_certificate.unsupported", LIKELY, evidence, text, seen)
 
 
+# NetX sends few numbers: 42 for a signature, 80 for whatever has none, 43 in TLS 1.3 for its own RSA certificate.
+_NETX_HIDDEN: dict[int, tuple[str, ...]] = {
+    42: ("server_certificate.bad_signature", "server_certificate.untrusted"),
+    43: ("client_certificate.unsupported", "server_certificate.unsupported"),
+    80: ("server_certificate.name_mismatch", "server_certificate.too_large", "tls.device_internal_error"),
+}
+
+
+def _own_certificate(story: Story) -> bool:
+    """The device has a certificate of its own, or the listener asks for one."""
+    asked = story.listener is not None and story.listener.client_certificate in ("require", "optional")
+    return asked or any("local_certificate_add" in h.api for h in story.uart)
+
+
 def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
     """The certificate is not readable: the number and the device's words are all there is."""
     by_code: dict[int, tuple[str, ...]] = {
@@ -262,12 +288,18 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
         80: ("tls.device_internal_error", "server_certificate.name_mismatch"),
     }
     causes = by_code.get(seen.code, ())
+    netx = _NETX_HIDDEN.get(seen.code, ()) if story.stack == "netx" else ()
+    if seen.code == 43 and netx and not _own_certificate(story):
+        netx = ()
+    causes = netx or causes
     if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
         causes = causes[::-1]  # OpenSSL's x509 map sends 43 for the purpose; small stacks for what they lack
     for index, cause in enumerate(causes):
         yield Claim(
             id=cause,
-            confidence="probable" if index == 0 and seen.code not in (42, 80) else "possible",
+            confidence="probable"
+            if index == 0 and (seen.code not in (42, 80) or (netx and seen.code == 42))
+            else "possible",
             weight=(LIKELY if index == 0 else MAYBE) - index + (3 if seen.exact else 0),
             evidence=(*seen.evidence, *first_told(story, cause)),
             explain="The certificate itself is not readable here; the alert's number is the only word.",
