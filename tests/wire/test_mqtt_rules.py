@@ -120,6 +120,8 @@ BREAKS: list[tuple[str, str, Session]] = [
     ("3", "3.10.3-2", [*START3, (C, b"\xa2\2\0\5")]),
     ("3", "3.14.1-1", [*START3, (C, b"\xe1\0")]),
     ("3", "3.14.4-2", [*START3, (C, b"\xe0\0"), (C, b"\xc0\0")]),
+    ("3", "4.6.0-2", [*START3, publish(1, ident=7, by=S), publish(1, ident=3, by=S), ack(0x40, 3)]),
+    ("3", "4.6.0-3", [*START3, publish(2, ident=7, by=S), publish(2, ident=3, by=S), ack(0x50, 3)]),
     ("3", "4.7.1-2", [*START3, subscribe("a/#/b")]),
     ("3", "4.7.1-2", [*START3, subscribe("a#")]),
     ("3", "4.7.1-3", [*START3, subscribe("a+/b")]),
@@ -213,6 +215,14 @@ FAULTLESS: dict[str, Session] = {
     ],
     "3.1": [connect(level=3, name=text("MQIsdp")), connack(), publish(), (C, b"\xe0\0")],
     "3.1.1 re-sent": [*START3, publish(1), ack(0x40, by=S)],
+    "3.1.1 several": [
+        *START3,
+        *(publish(q, ident=i, by=S) for i, q in ((9, 1), (8, 2), (7, 1), (6, 2))),
+        *(ack(0x40, i) for i in (9, 7)),
+        *(ack(0x50, i) for i in (8, 6)),
+        *(ack(0x62, i, by=S) for i in (6, 8)),
+        *(ack(0x70, i) for i in (6, 8)),
+    ],
     "5.0": [
         connect(5, props=b"\x11\0\0\0\5\x21\0\2\x22\0\4\x26" + text("k") + text("v")),
         connack(props=b"\x21\0\2\x22\0\2\x13\0\x3c"),

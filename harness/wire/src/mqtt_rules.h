@@ -95,6 +95,10 @@ X(AFTER_DISCONNECT, "MQTT-3.14.4-2", "MQTT-3.14.4-1", "nothing may be sent after
 X(AUTH_FLAGS, NULL, "MQTT-3.15.1-1", "the reserved bits of AUTH must be 0")
 X(AUTH_CODE, NULL, "MQTT-3.15.2-1", "AUTH must use one of its reason codes")
 X(RESEND, NULL, "MQTT-4.4.0-1", "packets must not be sent again on a connection that stayed open")
+X(PUBACK_ORDER, "MQTT-4.6.0-2", "MQTT-4.6.0-2",
+  "PUBACK packets must come in the order of the PUBLISH packets")
+X(PUBREC_ORDER, "MQTT-4.6.0-3", "MQTT-4.6.0-3",
+  "PUBREC packets must come in the order of the PUBLISH packets")
 X(FILTER_HASH, "MQTT-4.7.1-2", "MQTT-4.7.1-1", "# must be alone in the last level of a topic filter")
 X(FILTER_PLUS, "MQTT-4.7.1-3", "MQTT-4.7.1-2", "+ must be alone in its level of a topic filter")
 X(TOPIC_EMPTY, "MQTT-4.7.3-1", "MQTT-4.7.3-1", "topic names and filters must have at least one character")

@@ -32,9 +32,9 @@ static bool flight_take(struct hil_flight *f, uint16_t id, uint8_t type, uint8_t
     if (becomes != 0) {
         f->type[i] = becomes;
     } else {
-        f->n--;
-        f->id[i] = f->id[f->n];
-        f->type[i] = f->type[f->n];
+        f->n--; /* the others keep their order */
+        memmove(f->id + i, f->id + i + 1, (f->n - (uint32_t)i) * sizeof *f->id);
+        memmove(f->type + i, f->type + i + 1, f->n - (uint32_t)i);
     }
     return true;
 }
@@ -89,6 +89,16 @@ static void publish_limits(const struct hil_mqtt *m, struct hil_mqtt_packet *p, 
     }
 }
 
+/* The client answers in the order in which the PUBLISH packets of that QoS came. */
+static bool in_order(const struct hil_flight *f, uint16_t id, uint8_t type) {
+    for (uint32_t i = 0; i < f->n; i++) {
+        if (f->type[i] == type) {
+            return f->id[i] == id;
+        }
+    }
+    return true;
+}
+
 static void identifiers(struct hil_mqtt *m, struct hil_mqtt_packet *p, int side) {
     struct hil_flight *mine = &m->side[side].flight;
     struct hil_flight *theirs = &m->side[side ^ 1].flight;
@@ -107,6 +117,9 @@ static void identifiers(struct hil_mqtt *m, struct hil_mqtt_packet *p, int side)
         new_id(m, p, mine, p->type);
         break;
     case HIL_MQTT_PUBACK:
+        if (p->client && sure && flight_find(theirs, p->id) >= 0 && !in_order(theirs, p->id, QOS1)) {
+            hil_mqtt_breach(p, HIL_RULE_PUBACK_ORDER);
+        }
         if (!flight_take(theirs, p->id, QOS1, 0) && sure) {
             hil_mqtt_breach(p, HIL_RULE_ACK_ID);
         }
@@ -114,6 +127,9 @@ static void identifiers(struct hil_mqtt *m, struct hil_mqtt_packet *p, int side)
     case HIL_MQTT_PUBREC: {
         int i = flight_find(theirs, p->id);
         bool again = i >= 0 && theirs->type[i] == HIL_MQTT_PUBREL;
+        if (p->client && sure && i >= 0 && !again && !in_order(theirs, p->id, QOS2)) {
+            hil_mqtt_breach(p, HIL_RULE_PUBREC_ORDER);
+        }
         if (!again && !flight_take(theirs, p->id, QOS2, refused ? 0 : HIL_MQTT_PUBREL) && sure) {
             hil_mqtt_breach(p, HIL_RULE_ACK_ID);
         }
