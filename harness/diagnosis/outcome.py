@@ -22,8 +22,8 @@ def connected(conn: Conn) -> bool | None:
         return False
     if not conn.tls:
         return False if conn.refused or not conn.established else None
-    if conn.mqtt:  # joined in mid-session
-        return True
+    if conn.mqtt:  # joined in mid-session, or the first packet is no CONNECT
+        return conn.how == "mid" or any(m.get("dir") == "s" for m in conn.mqtt)
     if conn.how == "mid" and not conn.hellos:
         return True if sealed_session(conn) else None  # its beginning is not in the capture
     if left_out(conn):
@@ -175,7 +175,8 @@ def refused_in_logs(story: Story) -> bool:
             return True
         if e.code is not None and e.kind in ("openssl_error", "client_connection_failed") and e.reason != EOF:
             return True
-    said = [h for h in story.uart if h.code]
+    let_in = max((h.line for h in story.uart if h.name == "connack_ok"), default=0)
+    said = [h for h in story.uart if h.code and h.line > let_in]
     return any(h.stack == "connack" or (h.stack == "netx" and h.code in NETX_REFUSALS) for h in said)
 
 
