@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.diagnosis import remedies
 from harness.diagnosis.engine import diagnose
 from harness.evidence import broker_log, uart
 from harness.model import Diagnosis
@@ -163,3 +164,23 @@ def test_a_refusal_of_connect_under_a_cbc_suite(tmp_path: Path) -> None:
     assert first(diagnose(events)) == ("mqtt.bad_credentials", "possible")
     told = diagnose(events, uart=console(tmp_path, START + "0", SECURE + "10085"))
     assert first(told) == ("mqtt.bad_credentials", "probable")
+
+
+FAMILY = (
+    "client_certificate.expired", "client_certificate.missing", "client_certificate.unsupported",
+    "client_certificate.untrusted", "client_certificate.wrong_store", "client_key.mismatch", "client_key.wrong_format",
+    "certificate.wrong_format", "device.buffer_too_small", "device.clock_unset", "mqtt.bad_credentials",
+    "mqtt.broker_closed", "mqtt.keepalive_timeout", "mqtt.not_authorised", "mqtt.session_taken_over",
+    "network.peer_silent", "network.refused", "network.unreachable", "protocol.plain_mqtt_on_tls_port",
+    "protocol.tls_on_plain_port", "server_certificate.accepted_expired", "server_certificate.accepted_wrong_name",
+    "server_certificate.bad_signature", "server_certificate.chain_incomplete", "server_certificate.expired",
+    "server_certificate.name_mismatch", "server_certificate.too_large", "server_certificate.unsupported",
+    "server_certificate.untrusted", "tls.ecc_not_initialised", "tls.handshake_hash_mismatch",
+    "tls.no_common_cipher_suite", "tls.no_common_group", "tls.no_common_signature_algorithm", "tls.no_common_version",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", FAMILY)
+def test_the_remedy_names_the_call_or_the_code(cause: str) -> None:
+    text = remedies.remedy(cause, "netx")
+    assert any(word in text for word in ("nx_", "nxd_", "NX_", "0x", "NetX", "stock tables"))

@@ -48,7 +48,7 @@ def _cut_in_handshake(story: Story) -> UartHit | None:
 
 def _unheard(story: Story) -> bool:
     """Neither a capture nor a word of the broker about TLS."""
-    return not story.conns and not any(e.code is not None for e in story.broker)
+    return not story.has_wire and not any(e.code is not None for e in story.broker)
 
 
 def _curves_not_set(story: Story) -> UartHit | None:
@@ -153,7 +153,7 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
 def connect_timing(story: Story) -> Iterable[Claim]:
     """No capture, and no TLS seen: how long connect took tells a refused port from an address that is not there."""
     ends = calls(story, PLAIN) or ([] if calls(story, START) else calls(story, SECURE))
-    if not ends or story.conns or any(e.code is not None or e.kind == "new_connection" for e in story.broker):
+    if not ends or story.has_wire or any(e.code is not None or e.kind == "new_connection" for e in story.broker):
         return
     end, seconds = ends[-1], took(story, ends[-1])
     plain = end.api.lstrip("_") == PLAIN
@@ -184,7 +184,7 @@ def plain_to_tls(story: Story) -> Iterable[Claim]:
     """No capture: connect without TLS fails, and OpenSSL in the broker finds no TLS version in what came."""
     ends = calls(story, PLAIN)
     said = entries(story, "wrong version number")
-    if story.conns or not said or not ends or not ends[-1].code or calls(story, SECURE):
+    if story.has_wire or not said or not ends or not ends[-1].code or calls(story, SECURE):
         return
     yield Claim(
         id="protocol.plain_mqtt_on_tls_port",
@@ -198,7 +198,7 @@ def plain_to_tls(story: Story) -> Iterable[Claim]:
 def session_lost(story: Story) -> Iterable[Claim]:
     """No capture: the session was up, and a later call finds it gone."""
     ends = calls(story, SECURE, PLAIN)
-    if story.conns or not ends or ends[-1].code != 0:
+    if story.has_wire or not ends or ends[-1].code != 0:
         return
     gone = [h for h in story.uart if h.stack == "netx" and h.code == NOT_CONNECTED and h.line > ends[-1].line]
     if gone:
