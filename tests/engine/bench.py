@@ -33,6 +33,6 @@ def verdicts(run_dir: Path) -> list[dict[str, Any]]:
     return found
 
 
-def wrong(given: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """What a good firmware must not get."""
-    return [(v["verdict"], v["id"], v["why"]) for v in given if v["verdict"] not in ("pass", "skip")]
+def wrong(given: list[dict[str, Any]]) -> list[tuple[str, str, str, list[str]]]:
+    """What a good firmware must not get; the notes say what an earlier attempt was."""
+    return [(v["verdict"], v["id"], v["why"], v["notes"]) for v in given if v["verdict"] not in ("pass", "skip")]
