@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import socket
 import subprocess
 import time
@@ -18,6 +17,7 @@ from harness.device.console import Console
 from harness.device.qemu import QemuBoard, qemu_board
 from harness.device.shim import Shim
 from harness.device.shimline import ShimEvent
+from harness.firmware import built
 from harness.lab import tables
 from harness.lab.process import running
 from harness.model import Image
@@ -33,12 +33,8 @@ def load_target(name: str, network: str = "qemu-user") -> Target:
 
 
 def build(target: Target) -> Image:
-    """The image, built by the target's own command."""
-    command = target.build.command
-    argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    subprocess.run(argv, cwd=paths.ROOT, check=True, stdout=subprocess.DEVNULL, timeout=target.build.timeout_s)
-    path = paths.ROOT / target.build.image
-    return Image(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git="")
+    """The image, built by the target's own command, one builder at a time."""
+    return built(target)
 
 
 @dataclass(frozen=True)

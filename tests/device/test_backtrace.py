@@ -10,6 +10,8 @@ import pytest
 
 from harness.device.backtrace import Code, frames, places
 
+pytestmark = pytest.mark.xdist_group("boards")  # they build in one folder
+
 SOURCE = r"""
 .syntax unified
 .thumb

@@ -19,6 +19,8 @@ from harness.model import Image
 from harness.target import Qemu
 from tests.device.qemu_bench import Bench, bench_of, broker, build, certificates, load_target
 
+pytestmark = pytest.mark.xdist_group("boards")  # they build in one folder
+
 TARGETS = {name: load_target(name) for name in ("qemu-m33", "qemu-m4")}
 
 

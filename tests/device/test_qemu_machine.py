@@ -19,6 +19,8 @@ from harness.device.shimline import ShimEvent
 from harness.model import Image
 from tests.device.qemu_bench import PATIENCE_S, Bench, bench_of, load_target
 
+pytestmark = pytest.mark.xdist_group("boards")  # they build in one folder
+
 BULK = random.Random(1).randbytes(300_000)  # noqa: S311 - test data
 
 

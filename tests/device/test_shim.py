@@ -186,11 +186,11 @@ def test_a_flood_does_not_hide_events_or_fill_the_disk(bench: Bench) -> None:
 
 def test_vectors() -> None:
     """The lines every reader of the protocol must agree on."""
-    for case in json.loads(VECTORS.read_text())["lines"]:
-        parsed = shimline.parse(case["text"])
-        seen = [{"seq": e.seq, "ms": e.ms, "name": e.name, "fields": e.fields} for e in parsed.events]
-        assert seen == case["events"], case["why"]
-        assert parsed.damaged == case["damaged"], case["why"]
+    for case in json.loads(VECTORS.read_text()):
+        parsed = shimline.parse(case["line"])
+        seen = [{"seq": e.seq, "ms": e.ms, "event": e.name, "fields": e.fields} for e in parsed.events]
+        assert seen == case["events"], case["line"]
+        assert parsed.damaged == case["damaged"], case["line"]
 
 
 @pytest.mark.parametrize("value", ["", "a b", "100%", "ü", "a=b", "*1234", "\n@H1 "])

@@ -17,6 +17,8 @@ from tests.device.qemu_bench import build as built
 from tests.device.qemu_bench import load_target
 from tests.device.test_qemu_machine import build as selftest
 
+pytestmark = pytest.mark.xdist_group("boards")  # they build in one folder
+
 
 def test_never_in_the_hosts_own_network() -> None:
     if sandbox.inside():
