@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness.errors import EXIT_INTERRUPTED, EXIT_LAB
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, UsageError
 
 EXAMPLE = """examples:
   hil run --target native                     everything that applies, on a Linux process
@@ -60,12 +60,28 @@ def run(arguments: argparse.Namespace) -> int:
         for name in arguments.scenarios:
             if not any(name.upper() in (i.id.upper(), i.node.upper()) for i in items):
                 scenario.find(name, known)
+    _fits(arguments.keyword, "")  # an expression that is none is said here, not by a worker
     if arguments.dry_run:
-        for item in items:
+        for item in (i for i in items if _fits(arguments.keyword, f"{i.node} {i.scenario.layer} {i.profile}")):
             print(f"{'skip' if item.skip else 'run':4}  {item.node:60}  {item.skip or item.scenario.title}")
         return 0
     sandbox.enter()
     return _pytest(arguments, options, workers=_workers(arguments.workers, target))
+
+
+def _fits(expression: str, text: str) -> bool:
+    """pytest's -k over one name."""
+    if not expression:
+        return True
+    from _pytest.mark.expression import Expression
+
+    def has(word: str, /, **_: str | int | bool | None) -> bool:
+        return word.lower() in text.lower()
+
+    try:
+        return bool(Expression.compile(expression).evaluate(has))
+    except SyntaxError as error:
+        raise UsageError(f"-k {expression}: {error}", "for example -k 'tls13 and not CH-13'") from error
 
 
 def _workers(wanted: str, target: object) -> str:

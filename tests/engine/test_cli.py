@@ -22,6 +22,7 @@ from tests.engine.bench import hil, ready
         (["run", "--bad"], 4, "unrecognized arguments"),
         (["run", "--target", "native", "T99-99"], 5, "no scenario"),
         (["run", "--target", "native", "--shard", "5/2"], 4, "--shard"),
+        (["run", "--target", "native", "-k", "T12 and"], 4, "-k T12 and"),
         (["run", "--target", "native", "--defect", "no_such"], 4, "no_such"),
         (["run", "--target", "native", "--only-failed", "no-such-run"], 4, "no-such-run"),
         (["show", "T12-0"], 4, "did you mean"),
