@@ -65,7 +65,8 @@ def decode(
     except FileNotFoundError:
         raise WireError(f"{command[0]} is missing", "build the host programs: make build") from None
     except OSError as error:
-        raise WireError(f"{command[0]} cannot be run: {error.strerror}", "build the host programs: make build") from None
+        what = f"{command[0]} cannot be run: {error.strerror}"
+        raise WireError(what, "build the host programs: make build") from None
     except subprocess.TimeoutExpired:
         raise WireError(f"{capture}: not decoded within {timeout_s:.0f} s", "use a smaller capture") from None
     if done.returncode != 0:

@@ -185,3 +185,10 @@ def test_decrypt_error_of_the_device_in_13_is_no_changed_byte() -> None:
     """What changed on the way would have failed the record protection first (RFC 8446 5.2, 7.1)."""
     assert first(tell(sealed13().alert("c", 51).end("c")))[0] == "server_certificate.bad_signature"
     assert first(tell(Wire().open().hello().flight12().alert("c", 51).end("c")))[0] == "tls.record_corrupt"
+
+
+def test_packets_after_a_gap_are_not_judged() -> None:
+    wire = Wire().open().hello().flight12().keys12().add("ccs", "s").add("finished", "s", len=12)
+    wire.add("gap", "c", missing=40, offset=0)
+    wire.mqtt("c", "SUBSCRIBE", statements=[{"id": "MQTT-3.1.0-1", "text": "t", "level": "must"}])
+    assert all(c.confidence != "certain" for c in tell(wire.end("s")).causes)

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from harness.evidence.uart import UartHit
 
 Certificate = Mapping[str, Any]
+# What OpenSSL's RSA says first about a signature by another key; Mosquitto may print no more than that.
+_RSA_SIGNATURE = ("invalid padding", "padding check failed", "block type is not 01", "data too large for modulus")
 
 
 def key_mismatch(story: Story) -> Iterable[Claim]:
     """CertificateVerify does not verify: 51 (same key type) or 47 (another type), or the device finds it itself."""
     conn = last_failing(story)
     said = entries(story, "bad signature", "wrong signature type")
+    if not said and not entries(story, "certificate verify failed"):
+        said = entries(story, *_RSA_SIGNATURE)
     for hit_cause in ("client_key.mismatch",):
         evidence = first_told(story, hit_cause)
         if evidence and (conn is not None or not story.conns):

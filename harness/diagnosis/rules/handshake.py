@@ -181,7 +181,8 @@ def malformed(story: Story) -> Iterable[Claim]:
             frame=alert.frame,
         )
         return
-    if broken and not conn.alerts:
+    ended = bool(conn.fins or conn.resets)  # else the capture's end may have cut the message
+    if broken and not conn.alerts and ended and not conn.gaps:
         yield Claim(
             id="tls.malformed_message",
             confidence="probable",

@@ -198,7 +198,7 @@ def first_packet_broken(story: Story) -> Iterable[Claim]:
     """The session never opens because the first packet is no CONNECT, or none that parses."""
     for conn in failing(story)[-1:]:
         mine = [m for m in conn.mqtt if m.get("dir") == "c"]
-        if not mine or conn.packets("CONNECT", "c") or conn.how == "mid":
+        if not mine or conn.packets("CONNECT", "c") or conn.how == "mid" or conn.gaps:
             continue
         yield broken_claim(mine[0], 0, PROVED)
     if works(story) is not True:

@@ -132,7 +132,7 @@ def _why_closed(story: Story, conn: Conn) -> Iterator[Claim]:
     quiet = (closed_at - int(spoken.get("t", 0))) / NS if spoken else 0.0
     keepalive = int(connect.get("keepalive", 0) or 0)
     logged = _session_log(story, conn)
-    broken = next((m for m in mine if m.get("malformed") or breaks_must(m)), None)
+    broken = next((m for m in mine if m.get("malformed") or breaks_must(m)), None) if not conn.gaps else None
     limit = story.listener.max_packet if story.listener else None
     if logged is not None:
         cause, entry = logged

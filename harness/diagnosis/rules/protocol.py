@@ -88,7 +88,7 @@ def not_tls(story: Story) -> Iterable[Claim]:
     for conn in failing(story)[-1:]:
         data = conn.data.get("c")
         said = entries(story, "http request", "wrong version number", "unknown protocol", "https proxy request")
-        if data is None or conn.hellos or conn.packets("CONNECT", "c"):
+        if data is None or conn.hellos or conn.packets("CONNECT", "c") or conn.how == "mid" or conn.gaps:
             continue
         text = str(data.get("text", "")) or str(data.get("first", ""))
         looks_tls = str(data.get("first", "")).startswith(("16", "15", "14", "17"))
