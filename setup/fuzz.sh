@@ -42,7 +42,8 @@ done
 for pid in $pids; do wait "$pid" || status=1; done
 cat build/fuzz/*.log | sed -n 's/^stat::number_of_executed_units: *//p' |
     awk '{ n += $1 } END { printf "  %-12s %10d executions", "total", n }'
-# The second line that `times` prints is of the children: user and system time.
-times | awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, part, "m"); s += part[1] * 60 + part[2] }
-    printf " in %.2f CPU hours\n", s / 3600 }'
+# The second line that `times` prints is of the children: user and system time. In a pipe it would be another shell's.
+times >build/fuzz/times
+awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, part, "m"); s += part[1] * 60 + part[2] }
+    printf " in %.3f CPU hours\n", s / 3600 }' build/fuzz/times
 exit $status
