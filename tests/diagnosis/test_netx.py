@@ -71,6 +71,12 @@ CONSOLE_ROWS: list[tuple[str, tuple[str, ...], dict[str, object], str, str]] = [
     ("curves never set", CUT, {"ecc": False}, "tls.ecc_not_initialised", "probable"),
     ("curves never set, TLS 1.3", (START + "43", SECURE + "10005"), {"ecc": False}, "tls.ecc_not_initialised",
      "probable"),
+    ("CA in PEM", ("CA nx_secure_x509_certificate_initialize: 1A2", SECURE + "1A2"), {}, "certificate.wrong_format",
+     "probable"),
+    ("key in PEM", ("client cert nx_secure_x509_certificate_initialize: 186", SECURE + "186"), {},
+     "client_key.wrong_format", "probable"),
+    ("key in PKCS#8", ("client cert nx_secure_x509_certificate_initialize: 18A", SECURE + "18A"), {},
+     "client_key.wrong_format", "probable"),
     ("refused port", (PLAIN + "10005",), {"tls": False}, "network.refused", "probable"),
     ("no such host", (PLAIN + "10005",), {"tls": False, "wait": 3.0}, "network.unreachable", "probable"),
     ("silent server", (PLAIN + "10007",), {"tls": False, "wait": 3.0}, "network.peer_silent", "probable"),
@@ -164,6 +170,21 @@ def test_a_refusal_of_connect_under_a_cbc_suite(tmp_path: Path) -> None:
     assert first(diagnose(events)) == ("mqtt.bad_credentials", "possible")
     told = diagnose(events, uart=console(tmp_path, START + "0", SECURE + "10085"))
     assert first(told) == ("mqtt.bad_credentials", "probable")
+
+
+def test_space_for_certificates_and_no_check_of_names(tmp_path: Path) -> None:
+    """Quiet firmware: 80 from a device that was given a buffer for the broker's certificate."""
+    given = ("client cert nx_secure_tls_remote_certificate_allocate: 0", SECURE + "10005")
+    log = console(tmp_path, *given)
+    assert first(diagnose(wire(80).done(), uart=log))[0] == "server_certificate.too_large"
+    heard = refused("tlsv1 alert internal error", "0A000438")
+    assert first(diagnose([], uart=log, broker=heard))[0] == "server_certificate.too_large"
+
+
+def test_the_first_word_about_an_rsa_signature(tmp_path: Path) -> None:
+    text = "12:00:00: Client connection from 10.77.0.2 failed: error:0200008A:rsa routines::invalid padding.\n"
+    log = console(tmp_path, *LOCAL, *CUT)
+    assert first(diagnose([], uart=log, broker=broker_log.parse_text(text)))[0] == "client_key.mismatch"
 
 
 FAMILY = (

@@ -174,7 +174,13 @@ def _netx_means_else(story: Story, end: Certificate, seen: Seen) -> bool:
     """NetX sends 80 for a name (0x195) and 42 for a signature; 80 also for RSASSA-PSS, which it cannot read."""
     if story.stack != "netx" or _agrees(story, "server_certificate.name_mismatch"):
         return False
-    return seen.code != 80 or "pss" in str(end.get("sig", "")).lower()
+    return seen.code != 80 or "pss" in str(end.get("sig", "")).lower() or _space_given(story)
+
+
+def _space_given(story: Story) -> bool:
+    """The console shows space allocated for the broker's certificates, and no callback that would check a name."""
+    calls = " ".join(h.api for h in story.uart if h.stack == "netx")
+    return "remote_certificate" in calls and "certificate_callback_set" not in calls
 
 
 def _date_claim(story: Story, end: Certificate, date: str, seen: Seen, evidence: tuple[str, ...]) -> Iterator[Claim]:
@@ -199,9 +205,8 @@ def _by_number(
     if seen.code == 45 or (seen.code == 46 and story.stack == "mbedtls"):
         yield _clock(story, end, seen, evidence, weight=TOLD + 6 if seen.code == 45 else LIKELY + 5)
     if netx and seen.code == 80 and not any(h.causes for h in story.uart):
-        yield _claim(
-            "server_certificate.too_large", MAYBE if explained else MAYBE - 6, evidence, "", seen, possible=True
-        )
+        weight = LIKELY if _space_given(story) and "pss" not in signature else MAYBE if explained else MAYBE - 6
+        yield _claim("server_certificate.too_large", weight, evidence, "", seen, possible=True)
     if "pss" in signature and seen.code in (42, 43, 46, 80):
         yield _claim(
             "server_certificate.unsupported",
@@ -292,6 +297,8 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
     if seen.code == 43 and netx and not _own_certificate(story):
         netx = ()
     causes = netx or causes
+    if seen.code == 80 and netx and _space_given(story):
+        causes = (netx[1], netx[0], netx[2])
     if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
         causes = causes[::-1]  # OpenSSL's x509 map sends 43 for the purpose; small stacks for what they lack
     for index, cause in enumerate(causes):
