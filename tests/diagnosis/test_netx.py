@@ -105,6 +105,7 @@ def test_the_brokers_word_comes_before_guesses(tmp_path: Path, race: bool) -> No
         ("peer did not return a certificate", "0A0000C7", CUT, "client_certificate.missing"),
         ("peer did not return a certificate", "0A0000C7", (*TRUSTED, *CUT), "client_certificate.wrong_store"),
         ("no shared cipher", "0A0000C1", (*TRUSTED, *CUT), "tls.no_common_cipher_suite"),
+        ("digest check failed", "0A000095", CUT, "tls.handshake_hash_mismatch"),
         ("sslv3 alert bad certificate", "0A000412", (SECURE + "10005",), "server_certificate.bad_signature"),
         ("tlsv1 alert internal error", "0A000438", (SECURE + "10005",), "server_certificate.name_mismatch"),
         ("sslv3 alert unsupported certificate", "0A000413", (*LOCAL, SECURE + "10005"),

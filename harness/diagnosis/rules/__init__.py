@@ -92,6 +92,7 @@ FAILED: tuple[Rule, ...] = (
     netx.failed_alone,  # several, as possible only
     netx.tls_on_plain_port,  # protocol.tls_on_plain_port
     netx.plain_to_tls,  # protocol.plain_mqtt_on_tls_port
+    netx.other_hash,  # tls.handshake_hash_mismatch
     netx.connect_timing,  # network.refused, .unreachable, .peer_silent
     jwt.jwt,  # jwt.*
     device.by_code,  # whatever a code names

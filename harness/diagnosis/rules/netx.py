@@ -195,6 +195,25 @@ def plain_to_tls(story: Story) -> Iterable[Claim]:
     )
 
 
+def other_hash(story: Story) -> Iterable[Claim]:
+    """No capture: the broker's check of Finished fails, as with a SHA-384 suite added to the table by hand."""
+    end = _cut_in_handshake(story)
+    said = entries(story, "digest check failed")
+    if story.has_wire or end is None or not said:
+        return
+    for cause, level, weight in (
+        ("tls.handshake_hash_mismatch", "probable", LOGGED),
+        ("tls.finished_mismatch", "possible", MAYBE),
+    ):
+        yield Claim(
+            id=cause,
+            confidence=level,  # type: ignore[arg-type]
+            weight=weight,
+            evidence=(uart(end), log(said[-1])),
+            explain="NetX hashes every handshake with SHA-256: a suite with SHA-384 ends in a Finished that is wrong.",
+        )
+
+
 def session_lost(story: Story) -> Iterable[Claim]:
     """No capture: the session was up, and a later call finds it gone."""
     ends = calls(story, SECURE, PLAIN)
