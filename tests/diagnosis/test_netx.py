@@ -156,6 +156,15 @@ def test_what_netx_means_by_its_alerts() -> None:
     assert first(diagnose(wire(45, not_after=NOW - 9).done()))[0] == "server_certificate.expired"
 
 
+def test_a_sealed_43_is_the_devices_own_key() -> None:
+    """TLS 1.3 without keys: the broker's log alone says what NetX sent."""
+    hello = {**NETX, "suites": [0x1301, 0x1304, 0x1305, *NETX["suites"]], "extensions": [10, 11, 43, 51, 13]}
+    sealed = Wire().open().hello13(**hello).server_hello("0304", 0x1301)
+    sealed.add("sealed", "s", type=23, len=900, phase="handshake").add("sealed", "c", type=23, len=19)
+    heard = refused("sslv3 alert unsupported certificate", "0A000413")
+    assert first(diagnose(sealed.end("c").done(), broker=heard))[0] == "client_certificate.unsupported"
+
+
 def test_expired_by_a_clock_in_the_future(tmp_path: Path) -> None:
     log = console(tmp_path, START + "193", SECURE + "10005")
     assert first(diagnose(wire(45).done(), uart=log))[0] == "device.clock_unset"
