@@ -68,6 +68,8 @@ CONSOLE_ROWS: list[tuple[str, tuple[str, ...], dict[str, object], str, str]] = [
     ("the same, TLS 1.3", (*TRUSTED, START + "0", SECURE + "10007"), {}, "client_certificate.wrong_store", "probable"),
     ("alert alone", CUT, {}, "client_certificate.missing", "possible"),
     ("alert, with a certificate", (*LOCAL, *CUT), {}, "client_certificate.untrusted", "possible"),
+    ("TLS 1.3 is up, then cut", (START + "0", SECURE + "10007"), {"wait": 1.0}, "client_certificate.missing",
+     "possible"),
     ("curves never set", CUT, {"ecc": False}, "tls.ecc_not_initialised", "probable"),
     ("curves never set, TLS 1.3", (START + "43", SECURE + "10005"), {"ecc": False}, "tls.ecc_not_initialised",
      "probable"),

@@ -113,6 +113,8 @@ def failed_alone(story: Story) -> Iterable[Claim]:
     order: tuple[str, ...]
     identity = ("client_certificate.untrusted", "client_certificate.expired", "client_key.mismatch")
     if end.code == 0:  # TLS 1.3: the device is done before the broker has looked at its certificate
+        connect = calls(story, SECURE)[-1]
+        late = end.t is not None and connect.t is not None and connect.t - end.t > PATIENCE
         order = identity if own else ("client_certificate.missing", "mqtt.closed_without_connack")
         order = ("network.peer_silent",) if late else order
     elif end.code in CUT:
