@@ -2,6 +2,7 @@
 #ifndef HIL_STUB_BOARD_H
 #define HIL_STUB_BOARD_H
 
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,8 @@ void stub_clear(void);
 /* Input for hil_board_uart_read, given out at most `step` bytes at a time; when it is used up a read lets
  * time pass. */
 void stub_input(const void *data, size_t len, size_t step);
+
+/* Where hil_board_reset() jumps to; NULL: it aborts. */
+extern jmp_buf *stub_reset_to;
 
 #endif
