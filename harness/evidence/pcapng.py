@@ -73,7 +73,7 @@ Item = Interface | Packet | Secrets
 def read(path: Path) -> Iterator[Item]:
     """Everything in the file that matters, in its order; each interface before its packets."""
     with _opened(path) as file:
-        head = file.read(4)
+        head = _read_exactly(file, 4)
         if head in _MAGIC:
             yield from _read_pcap(file, *_MAGIC[head])
         elif head == struct.pack("<I", SECTION):

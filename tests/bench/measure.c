@@ -1,5 +1,6 @@
 /* Runs a command and prints its user + system seconds, wall seconds, peak resident KB and exit status.
- * A process inherits the peak of what it was forked from, so a large parent (Python) would spoil the figure. */
+ * A process inherits the peak of what it was forked from, so a large parent (Python) would spoil the figure.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

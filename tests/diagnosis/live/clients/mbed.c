@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *arg(int argc, char **argv, const char *name)
-{
+static const char *arg(int argc, char **argv, const char *name) {
     const size_t n = strlen(name);
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=') {
@@ -24,15 +23,13 @@ static const char *arg(int argc, char **argv, const char *name)
     return NULL;
 }
 
-static void said(const char *what, int code)
-{
+static void said(const char *what, int code) {
     char text[200];
     mbedtls_strerror(code, text, sizeof text);
     printf("%s: -0x%04x %s\n", what, (unsigned)-code, text);
 }
 
-static void debug(void *ctx, int level, const char *file, int line, const char *text)
-{
+static void debug(void *ctx, int level, const char *file, int line, const char *text) {
     (void)ctx;
     const char *name = strrchr(file, '/');
     if (strstr(text, "alert") != NULL || strstr(text, "erif") != NULL || strstr(text, "returned -") != NULL) {
@@ -40,8 +37,7 @@ static void debug(void *ctx, int level, const char *file, int line, const char *
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     mbedtls_net_context net;
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context rng;
@@ -65,9 +61,11 @@ int main(int argc, char **argv)
     mbedtls_x509_crt_init(&own);
     mbedtls_pk_init(&key);
     mbedtls_ctr_drbg_seed(&rng, mbedtls_entropy_func, &entropy, NULL, 0);
-    mbedtls_ssl_config_defaults(&conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_ssl_config_defaults(&conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_rng(&conf, mbedtls_ctr_drbg_random, &rng);
-    mbedtls_ssl_conf_authmode(&conf, arg(argc, argv, "noverify") ? MBEDTLS_SSL_VERIFY_NONE : MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_authmode(&conf, arg(argc, argv, "noverify") ? MBEDTLS_SSL_VERIFY_NONE
+                                                                 : MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_dbg(&conf, debug, NULL);
     mbedtls_debug_set_threshold(3);
     if ((v = arg(argc, argv, "ca")) != NULL) {
@@ -128,12 +126,14 @@ int main(int argc, char **argv)
         rc = mbedtls_ssl_set_hostname(&ssl, v);
     }
     v = arg(argc, argv, "port");
-    if (rc != 0 || (rc = mbedtls_net_connect(&net, "127.0.0.1", v ? v : "8883", MBEDTLS_NET_PROTO_TCP)) != 0) {
+    if (rc != 0 ||
+        (rc = mbedtls_net_connect(&net, "127.0.0.1", v ? v : "8883", MBEDTLS_NET_PROTO_TCP)) != 0) {
         said("connect", rc);
         return 0;
     }
     mbedtls_ssl_set_bio(&ssl, &net, mbedtls_net_send, mbedtls_net_recv, NULL);
-    while ((rc = mbedtls_ssl_handshake(&ssl)) == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
+    while ((rc = mbedtls_ssl_handshake(&ssl)) == MBEDTLS_ERR_SSL_WANT_READ ||
+           rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
     }
     if (rc != 0) {
         const uint32_t flags = mbedtls_ssl_get_verify_result(&ssl);
@@ -144,7 +144,8 @@ int main(int argc, char **argv)
             printf("verify flags 0x%04x:%s", (unsigned)flags, text);
         }
     } else {
-        static const unsigned char hello[] = {0x10, 17, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 5, 'm', 'b', 'e', 'd', '1'};
+        static const unsigned char hello[] = {0x10, 17, 0, 4, 'M', 'Q', 'T', 'T', 4,  2,
+                                              0,    60, 0, 5, 'm', 'b', 'e', 'd', '1'};
         unsigned char reply[64];
         printf("handshake ok %s %s\n", mbedtls_ssl_get_version(&ssl), mbedtls_ssl_get_ciphersuite(&ssl));
         rc = mbedtls_ssl_write(&ssl, hello, sizeof hello);

@@ -14,8 +14,7 @@
 #include <wolfssl/ssl.h>
 #include <wolfssl/version.h>
 
-static const char *arg(int argc, char **argv, const char *name)
-{
+static const char *arg(int argc, char **argv, const char *name) {
     const size_t n = strlen(name);
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=') {
@@ -25,15 +24,13 @@ static const char *arg(int argc, char **argv, const char *name)
     return NULL;
 }
 
-static void said(WOLFSSL *ssl, const char *what, int rc)
-{
+static void said(WOLFSSL *ssl, const char *what, int rc) {
     char text[WOLFSSL_MAX_ERROR_SZ];
     const int code = wolfSSL_get_error(ssl, rc);
     printf("%s: %d %s\n", what, code, wolfSSL_ERR_error_string((unsigned long)code, text));
 }
 
-static void history(WOLFSSL *ssl)
-{
+static void history(WOLFSSL *ssl) {
     WOLFSSL_ALERT_HISTORY h;
     if (wolfSSL_get_alert_history(ssl, &h) == WOLFSSL_SUCCESS) {
         printf("alert history: rx level %d code %d, tx level %d code %d\n", h.last_rx.level, h.last_rx.code,
@@ -41,27 +38,30 @@ static void history(WOLFSSL *ssl)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *v;
     printf("wolfSSL %s\n", LIBWOLFSSL_VERSION_STRING);
     wolfSSL_Init();
     v = arg(argc, argv, "version");
-    WOLFSSL_METHOD *method = v && strcmp(v, "13") == 0 ? wolfTLSv1_3_client_method() : wolfTLSv1_2_client_method();
+    WOLFSSL_METHOD *method =
+        v && strcmp(v, "13") == 0 ? wolfTLSv1_3_client_method() : wolfTLSv1_2_client_method();
     WOLFSSL_CTX *ctx = wolfSSL_CTX_new(method);
     if (ctx == NULL) {
         printf("no context\n");
         return 0;
     }
-    wolfSSL_CTX_set_verify(ctx, arg(argc, argv, "noverify") ? WOLFSSL_VERIFY_NONE : WOLFSSL_VERIFY_PEER, NULL);
-    if ((v = arg(argc, argv, "ca")) != NULL && wolfSSL_CTX_load_verify_locations(ctx, v, NULL) != WOLFSSL_SUCCESS) {
+    wolfSSL_CTX_set_verify(ctx, arg(argc, argv, "noverify") ? WOLFSSL_VERIFY_NONE : WOLFSSL_VERIFY_PEER,
+                           NULL);
+    if ((v = arg(argc, argv, "ca")) != NULL &&
+        wolfSSL_CTX_load_verify_locations(ctx, v, NULL) != WOLFSSL_SUCCESS) {
         printf("load CA failed\n");
     }
     if ((v = arg(argc, argv, "cert")) != NULL) {
         if (wolfSSL_CTX_use_certificate_chain_file(ctx, v) != WOLFSSL_SUCCESS) {
             printf("use certificate failed\n");
         }
-        if (wolfSSL_CTX_use_PrivateKey_file(ctx, arg(argc, argv, "key"), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+        if (wolfSSL_CTX_use_PrivateKey_file(ctx, arg(argc, argv, "key"), WOLFSSL_FILETYPE_PEM) !=
+            WOLFSSL_SUCCESS) {
             printf("use key failed\n");
         }
         printf("check_private_key %d\n", wolfSSL_CTX_check_private_key(ctx));
@@ -102,7 +102,8 @@ int main(int argc, char **argv)
         said(ssl, "handshake", rc);
         history(ssl);
     } else {
-        static const unsigned char hello[] = {0x10, 17, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 5, 'w', 'o', 'l', 'f', '1'};
+        static const unsigned char hello[] = {0x10, 17, 0, 4, 'M', 'Q', 'T', 'T', 4,  2,
+                                              0,    60, 0, 5, 'w', 'o', 'l', 'f', '1'};
         unsigned char reply[64];
         printf("handshake ok %s %s\n", wolfSSL_get_version(ssl), wolfSSL_get_cipher_name(ssl));
         if ((rc = wolfSSL_write(ssl, hello, sizeof hello)) <= 0) {
