@@ -229,7 +229,7 @@ static bool join(struct hil_fragments *f, struct ip *ip, int64_t t) {
     for (uint32_t at = 0; at < len; at += 8) {
         uint32_t unit = (ip->fragment + at) / 8;
         uint32_t k = len - at < 8 ? len - at : 8;
-        if ((d->mask[unit / 8] >> (unit % 8) & 1U) == 0) {
+        if (((unsigned)d->mask[unit / 8] >> (unit % 8) & 1U) == 0) {
             d->mask[unit / 8] |= (uint8_t)(1U << (unit % 8));
             memcpy(d->data + ip->fragment + at, ip->payload.p + at, k);
             d->got += k;

@@ -347,7 +347,7 @@ static void key_usage(struct hil_span v, struct hil_cert *c) {
     }
     c->has_key_usage = true;
     for (unsigned i = 0; i < 9 && 1 + i / 8 < b.n; i++) {
-        if ((b.p[1 + i / 8] >> (7 - i % 8) & 1U) != 0) {
+        if (((unsigned)b.p[1 + i / 8] >> (7 - i % 8) & 1U) != 0) {
             c->key_usage |= (uint16_t)(1U << i);
         }
     }
