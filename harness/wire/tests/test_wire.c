@@ -150,15 +150,19 @@ static void test_hello(void) {
 }
 
 static void test_certificate_list(void) {
+    /* Named, because `list` points into them after the check that parsed them. */
+    const struct hil_span empty = BYTES(0, 0, 0);
+    const struct hil_span one = BYTES(0, 0, 0, 6, 0, 0, 1, 'x', 0, 0);
+    const struct hil_span too_long = BYTES(0, 0, 4, 0, 0, 9, 'x');
     struct hil_span context;
     struct hil_span list;
     struct hil_span der;
-    CHECK(hil_parse_certificate(BYTES(0, 0, 0), false, &context, &list) == NULL && list.n == 0);
+    CHECK(hil_parse_certificate(empty, false, &context, &list) == NULL && list.n == 0);
     CHECK(hil_next_certificate(&list, false, &der) == 0);
-    CHECK(hil_parse_certificate(BYTES(0, 0, 0, 6, 0, 0, 1, 'x', 0, 0), true, &context, &list) == NULL);
+    CHECK(hil_parse_certificate(one, true, &context, &list) == NULL);
     CHECK(hil_next_certificate(&list, true, &der) == 1 && der.n == 1 &&
           hil_next_certificate(&list, true, &der) == 0);
-    CHECK(hil_parse_certificate(BYTES(0, 0, 4, 0, 0, 9, 'x'), false, &context, &list) == NULL);
+    CHECK(hil_parse_certificate(too_long, false, &context, &list) == NULL);
     CHECK(hil_next_certificate(&list, false, &der) == -1);
     CHECK(hil_parse_certificate(BYTES(0, 0, 9, 1), false, &context, &list) != NULL);
 }
