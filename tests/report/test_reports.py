@@ -90,6 +90,7 @@ def test_html_escapes_what_the_device_says(tmp_path: Path) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "Enable ECDHE-RSA-AES128-GCM-SHA256." in page
+    assert '<tr class="alarm"><td>suites</td><td>A, B</td><td>C</td><td>nothing</td></tr>' in page
 
 
 def test_markdown_keeps_its_table(tmp_path: Path) -> None:
