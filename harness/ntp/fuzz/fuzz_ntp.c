@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct hil_ntp_state state = {0};
     const uint8_t *end = size > 0 ? memchr(data, '\n', size) : NULL;
     size_t line = end != NULL ? (size_t)(end - data) : size;
-    char *text = malloc(line > 0 ? line : 1);
+    char *text = calloc(1, line > 0 ? line : 1);
     must(text != NULL);
     if (line > 0)
         memcpy(text, data, line);
