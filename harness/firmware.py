@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from harness.device.build import build, git_version
+from harness.device.project import image_of, project
 from harness.errors import LabError
 from harness.model import Image
 from harness.paths import BUILD
@@ -21,16 +22,18 @@ __all__ = ["built", "git_version"]
 
 
 def built(target: Target, *, keep: Path | None = None, progress: Callable[[str], None] | None = None) -> Image:
-    """The image, made or up to date. LabError lab.build_failed with the first error's file and line.
+    """The image, made or up to date. LabError lab.build_failed with the first error's file and line; UsageError when
+    there is nothing to build it from (harness/device/project.py).
 
     `keep`: a folder for a copy, which is then the image: a build that another run starts meanwhile cannot replace the
     firmware under this one, and its addresses can be looked up later.
     """
+    made = project(target)
     folder = BUILD / "fw"
     with _alone(folder, target.id):
         image = build(
-            target.id, target.build.command, Path(target.build.image), folder / f"{target.id}.log",
-            timeout=float(target.build.timeout_s), progress=progress,
+            target.id, made.command, lambda: image_of(target, made), folder / f"{target.id}.log",
+            timeout=float(target.build.timeout_s), cwd=made.folder, progress=progress,
         )  # fmt: skip
         return image if keep is None else _kept(image, keep)
 

@@ -3,8 +3,12 @@
 id, title, board, stack     who it is; `stack` as in firmware_shims/stacks
 capabilities                what it can do: tls1.2 tls1.3 resume mqtt3.1.1 mqtt5 fault lockup watchdog link …
 defects                     what `--defect` can switch on
-[build] command, image      how an image is made, where it then lies (relative to the repository)
-[flash] [console] [network] [qemu] [power]   how the board is driven
+level                       how much of a device the firmware gives: observe (any image), events (shim lines), command
+mcu                         what identifies the microcontroller to a probe ("0x484"): refuses the wrong board
+[build] command, image      how an image is made, where it then lies (relative to the repository); both empty: none here
+[build] project_command, project_image   the same for somebody's own firmware in HIL_<TARGET>_PROJECT, relative to it
+[flash] flasher, config     the usual flasher and its configuration; [flash.runners] those of other flashers
+[console] [network] [qemu] [power]   how the board is driven
 [limits]                    bounds in ms and bytes; the times of verdict-rules that a target may declare
 [[known]] scenario, cause, reason, until     failures that are known: reported as `known` until that date
 """
@@ -14,7 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,14 +30,30 @@ from harness.paths import TARGETS
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     command: str | tuple[str, ...]
     image: str
+    project_command: str | tuple[str, ...] = ()
+    project_image: str = ""  # may be a pattern; harness/device/project.py
     timeout_s: int = 600
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`config`: a configuration file, a device's name or a command line, whatever the flasher takes."""
+
     flasher: str = "none"
     config: str = ""
     address: int = 0
     timeout_s: int = 120
+    params: tuple[str, ...] = ()  # more words for `flasher`, before the board's runner_params
+    runners: dict[str, str] = {}  # other flashers that can do it, each with its config
+    notes: str = ""  # which tool to get, for people; said when none is there
+
+    def config_for(self, runner: str) -> str:
+        """The configuration of `runner` ("" is the usual one). UsageError when this target cannot be flashed by it."""
+        if runner in ("", self.flasher):
+            return self.config
+        if runner in self.runners:
+            return self.runners[runner]
+        able = ", ".join(dict.fromkeys((self.flasher, *self.runners)))
+        raise UsageError(f"runner `{runner}` has no [flash.runners] entry for this target", f"those that have: {able}")
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +111,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     power: Power = Power()
     limits: Limits = Limits()
     known: tuple[Known, ...] = ()
+    level: Literal["observe", "events", "command"] = "command"
+    mcu: str = ""
 
     @property
     def stack_family(self) -> str:

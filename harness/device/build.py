@@ -29,14 +29,15 @@ _ERROR = re.compile(
 def build(
     name: str,
     command: str | Sequence[str],
-    image: Path,
+    image: Path | Callable[[], Path],
     log: Path,
     *,
     timeout: float = 600.0,
     cwd: Path = paths.ROOT,
     progress: Callable[[str], None] | None = None,
 ) -> Image:
-    """Runs `command` (a list, or a line for the shell) in `cwd`; `image` (relative to `cwd`) must exist then.
+    """Runs `command` (a list, or a line for the shell) in `cwd`; `image` (relative to `cwd`, or found by a call) must
+    exist then.
 
     Everything printed goes to `log`; `progress` is called with its last line now and then. Whether anything has to be
     done is the build tool's business. Raises LabError lab.build_failed with the first error's file and line.
@@ -45,6 +46,7 @@ def build(
     status = _run(name, argv, log, timeout, cwd, progress)
     if status != 0:
         raise LabError("lab.build_failed", f"{name}: {_first_error(log, argv, status)}", f"see {log}")
+    image = image() if callable(image) else image
     path = image if image.is_absolute() else cwd / image
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
