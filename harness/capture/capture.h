@@ -55,6 +55,10 @@ int hil_pcapng_open(struct hil_pcapng *file, const char *path, uint16_t link, co
 int hil_pcapng_packet(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured,
                       uint32_t length);
 
+/* The same with the packet's flags (section 4.3.1: direction, errors of the link layer). */
+int hil_pcapng_packet_flags(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured,
+                            uint32_t length, uint32_t flags);
+
 /* Interface statistics: capture from start_ns to end_ns, packets received and dropped. Returns 0 or -1. */
 int hil_pcapng_statistics(struct hil_pcapng *file, uint64_t start_ns, uint64_t end_ns, uint64_t received,
                           uint64_t dropped);

@@ -18,6 +18,7 @@ enum {
     IF_NAME = 2,
     IF_TSRESOL = 9,
     IF_FILTER = 11,
+    EPB_FLAGS = 2,
     ISB_START = 2,
     ISB_END = 3,
     ISB_RECEIVED = 4,
@@ -135,7 +136,7 @@ static int write_headers(struct hil_pcapng *file, uint16_t link, const char *int
     put16(file, 1);
     put16(file, 0);
     put(file, &unknown, sizeof unknown);
-    text_option(file, SHB_APPLICATION, "hil-capture");
+    text_option(file, SHB_APPLICATION, program_invocation_short_name);
     put32(file, 0);
     block_end(file, start);
 
@@ -176,8 +177,8 @@ int hil_pcapng_open(struct hil_pcapng *file, const char *path, uint16_t link, co
     return 0;
 }
 
-int hil_pcapng_packet(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured,
-                      uint32_t length) {
+static int packet(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured, uint32_t length,
+                  const uint32_t *flags) {
     size_t start = 0;
     if (captured > HIL_SNAPLEN) {
         captured = HIL_SNAPLEN;
@@ -192,8 +193,22 @@ int hil_pcapng_packet(struct hil_pcapng *file, uint64_t ns, const void *data, ui
     put32(file, length);
     put(file, data, captured);
     pad(file, captured);
+    if (flags != NULL) {
+        option(file, EPB_FLAGS, flags, sizeof *flags);
+        put32(file, 0);
+    }
     block_end(file, start);
     return 0;
+}
+
+int hil_pcapng_packet(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured,
+                      uint32_t length) {
+    return packet(file, ns, data, captured, length, NULL);
+}
+
+int hil_pcapng_packet_flags(struct hil_pcapng *file, uint64_t ns, const void *data, uint32_t captured,
+                            uint32_t length, uint32_t flags) {
+    return packet(file, ns, data, captured, length, &flags);
 }
 
 static void time_option(struct hil_pcapng *file, uint16_t code, uint64_t ns) {

@@ -70,7 +70,7 @@ class RunningCapture:
 
     def _await(self, word: str, timeout: float) -> list[str]:
         """The next line of stdout, which must start with `word`."""
-        line = _read_line(self._proc, timeout)
+        line = read_line(self._proc, timeout)
         if line is not None and line.split()[:1] == [word]:
             return line.split()
         if line is None:
@@ -114,7 +114,7 @@ def _reap_later(proc: subprocess.Popen[bytes]) -> None:
         _ending.append(proc)
 
 
-def _read_line(proc: subprocess.Popen[bytes], timeout: float) -> str | None:
+def read_line(proc: subprocess.Popen[bytes], timeout: float) -> str | None:
     """One line of stdout, "" at its end, None after `timeout` seconds."""
     assert proc.stdout is not None
     fd = proc.stdout.fileno()

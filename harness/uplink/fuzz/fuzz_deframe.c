@@ -1,0 +1,74 @@
+/* libFuzzer target: the first byte chooses the framing and how the rest is cut into pieces; what is found
+ * must not depend on the pieces. */
+#include "uplink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sum {
+    uint64_t hash, count;
+};
+
+static void add(struct sum *sum, enum hil_frame what, const uint8_t *frame, size_t len) {
+    if ((what == HIL_FRAME_NOISE) != (frame == NULL) || len > HIL_FRAME_MAX + 2) {
+        abort();
+    }
+    sum->count++;
+    sum->hash = (sum->hash ^ (uint64_t)what) * 0x100000001B3u;
+    for (size_t i = 0; i < len; i++) {
+        sum->hash = (sum->hash ^ frame[i]) * 0x100000001B3u;
+    }
+}
+
+static struct sum run(enum hil_framing framing, const uint8_t *data, size_t size, size_t piece) {
+    struct hil_deframer *d = calloc(1, sizeof *d);
+    struct sum sum = {0xCBF29CE484222325u, 0};
+    if (d == NULL) {
+        abort();
+    }
+    d->framing = framing;
+    for (size_t at = 0; at < size; at += piece) {
+        size_t n = size - at < piece ? size - at : piece;
+        uint8_t *copy = malloc(n); /* exact size: reads past the end are seen */
+        if (copy == NULL) {
+            abort();
+        }
+        memcpy(copy, data + at, n);
+        for (size_t used = 0; used < n;) {
+            enum hil_frame what;
+            const uint8_t *frame;
+            size_t len;
+            size_t taken = hil_deframe(d, copy + used, n - used, &what, &frame, &len);
+            if (taken == 0 || taken > n - used) {
+                abort();
+            }
+            used += taken;
+            if (what != HIL_FRAME_NONE) {
+                add(&sum, what, frame, len);
+                if (frame != NULL && hil_for_slirp(framing, frame, len, 0x0A000202u)) {
+                    sum.hash++;
+                }
+            } else if (used != n) {
+                abort();
+            }
+        }
+        free(copy);
+    }
+    free(d);
+    return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2) {
+        return 0;
+    }
+    enum hil_framing framing = (data[0] & 1) != 0 ? HIL_FRAMING_SLIP : HIL_FRAMING_PPP;
+    struct sum whole = run(framing, data + 1, size - 1, size);
+    struct sum cut = run(framing, data + 1, size - 1, (size_t)(data[0] >> 1) + 1);
+    if (whole.hash != cut.hash || whole.count != cut.count) {
+        abort();
+    }
+    return 0;
+}
