@@ -1,5 +1,8 @@
 """A device's UART through pyserial: read without a gap from before the reset on, timestamped, logged, bounded.
 
+A port that vanishes (a probe enumerates again after a flash, an exporter restarts) is opened again as soon as it is
+back, under whatever name; the log says from when to when nothing could be read.
+
 What a device prints is hostile: lines, memory and the log file (harness/device/uartlog.py) are bounded, and a flood is
 read at full speed, so that the device is neither blocked nor able to starve the bench.
 """
@@ -19,6 +22,7 @@ from typing import NamedTuple
 
 import serial
 
+from harness.device import ports
 from harness.device.uartlog import MARKER, MAX_LOG, UartLog, escape
 from harness.errors import LabError
 
@@ -27,8 +31,10 @@ KEEP = 5000  # lines in memory, of all and of the shim's
 MARKER_ROOM = 240  # a shim line is at most so long: a cut leaves it whole
 READ_SIZE = 1 << 16
 REOPEN_EVERY = 0.1  # seconds between two tries to open a port that vanished
+REOPEN_MOST = 1.0  # the same for one that vanishes again and again
 LOST_TIMEOUT = 10.0  # seconds a port may be away (USB enumerates again after a flash) before it is an error
-WRITE_TIMEOUT = 5.0
+STEADY = 1.0  # seconds a port must stay before it counts as back
+MAX_GAPS = 1000  # gaps told in one log
 
 
 class Line(NamedTuple):
@@ -46,7 +52,8 @@ class ConsoleTimeout(Exception):
 
 
 class Console:
-    """`url`: anything pyserial takes (/dev/pts/N, /dev/serial/by-id/…, rfc2217://host:port, socket://host:port)."""
+    """`url`: a path or URL as in harness/device/ports.py. `lost_timeout`: seconds a port may be away before whoever
+    waits is told (LabError lab.serial_missing)."""
 
     def __init__(
         self,
@@ -55,9 +62,11 @@ class Console:
         *,
         baud: int = 115200,
         max_log: int = MAX_LOG,
+        lost_timeout: float = LOST_TIMEOUT,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.url = url
+        self._lost_timeout = lost_timeout
         self._baud = baud
         self._clock = clock
         self._changed = threading.Condition()
@@ -67,10 +76,13 @@ class Console:
         self._next = 0  # what wait_for looks at next
         self._partial = bytearray()
         self._partial_t = 0
-        self._gone_since: float | None = None
+        self._away = False  # no port to read from or write to just now
+        self._gone_since: float | None = None  # since when it has not been steady
+        self._gaps = 0
         self._failure: LabError | None = None
         self._stop = threading.Event()
-        self._port = self._open_port()
+        self._port = ports.open_port(url, baud)
+        self._opened = time.monotonic()
         self._wake_read, self._wake_write = os.pipe()
         try:
             self._log = UartLog(log, max_log)
@@ -95,8 +107,9 @@ class Console:
             return
         self._stop.set()
         os.write(self._wake_write, b"x")
-        self._thread.join(5.0)
-        self._port.close()
+        self._thread.join(10.0)  # an opening of the port under way takes 8 s at most
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._port.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
         failure, self._failure = self._failure, None
@@ -106,8 +119,15 @@ class Console:
     # -- what the bench asks --
 
     def send(self, data: bytes) -> None:
-        """Writes all of `data`. ConsoleTimeout when the device takes nothing for 5 s, LabError when the port is
-        gone."""
+        """Writes all of `data`; waits for a port that is away. ConsoleTimeout when the device takes nothing for 5 s,
+        LabError when the port stays away."""
+        deadline = time.monotonic() + self._lost_timeout
+        with self._changed:
+            while self._away:
+                self._check()
+                if time.monotonic() >= deadline:
+                    raise self._vanished()
+                self._changed.wait(REOPEN_EVERY)
         try:
             self._port.write(data)
         except serial.SerialTimeoutException as error:
@@ -169,6 +189,8 @@ class Console:
             except (serial.SerialException, OSError, TypeError):  # TypeError: pyserial, closed while reading
                 data = b""
                 self._reopen()
+            if self._gone_since is not None and time.monotonic() - self._opened > STEADY:
+                self._gone_since = None
             if data:
                 self._take(data, self._clock())
         with contextlib.suppress(serial.SerialException, OSError, TypeError):
@@ -185,8 +207,9 @@ class Console:
         """What is there; waits for it. OSError when the port is gone."""
         fd = self._fileno()
         if fd is None:
-            # rfc2217: a queue inside pyserial, filled by its own thread.
-            self._port.timeout = min(timeout, 0.1)
+            # rfc2217: a queue inside pyserial, filled by its own thread; waits READ_TIMEOUT of ports.py.
+            if timeout == 0.0 and not self._port.in_waiting:
+                return b""
             return bytes(self._port.read(max(1, self._port.in_waiting)))
         ready, _, _ = select.select([fd, self._wake_read], [], [], timeout)
         if fd not in ready:
@@ -274,30 +297,43 @@ class Console:
             pass  # a note after the log was closed
 
     def _reopen(self) -> None:
-        """The port vanished: opens it again as soon as it is back."""
+        """The port vanished: opens it again as soon as it is back. A line cut by the gap stays cut."""
+        now = time.monotonic()
+        pause = REOPEN_EVERY if now - self._opened > STEADY else REOPEN_MOST
+        if rest := ports.leftover(self._port):
+            self._take(rest, self._clock())
         with self._changed:
-            self._gone_since = time.monotonic()
-            self._logged(lambda: self._log.note(self._clock(), f"console {self.url} is gone"))
+            self._away = True
+            if self._gone_since is None:
+                self._gone_since = now
+            if self._partial:
+                self._add(bytes(self._partial), self._partial_t)
+                self._partial.clear()
+            self._gap(f"console {self.url} is gone")
             self._changed.notify_all()
-        self._port.close()
-        while not self._stop.wait(REOPEN_EVERY):
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._port.close()
+        while not self._stop.wait(pause):
             with contextlib.suppress(LabError):
-                self._port = self._open_port()
+                self._port = ports.open_port(self.url, self._baud, keep=True)
                 break
+            pause = REOPEN_EVERY
         with self._changed:
-            if not self._stop.is_set():
-                self._gone_since = None
-                self._logged(lambda: self._log.note(self._clock(), f"console {self.url} is back"))
+            self._opened = time.monotonic()
+            self._away = self._stop.is_set()
+            if not self._away:
+                where = "" if self._port.port == self.url else f" as {self._port.port}"
+                seconds = self._opened - now
+                self._gap(f"console {self.url} is back{where}; nothing was read for {seconds:.1f} s")
+            self._changed.notify_all()
 
-    def _open_port(self) -> serial.Serial:
-        try:
-            port: serial.Serial = serial.serial_for_url(
-                self.url, baudrate=self._baud, timeout=1.0, write_timeout=WRITE_TIMEOUT
-            )
-        except (serial.SerialException, OSError, ValueError) as error:
-            hint = "see `hil doctor` for the ports there are"
-            raise LabError("lab.serial_missing", f"{self.url}: {error}", hint) from error
-        return port
+    def _gap(self, text: str) -> None:
+        """A note about a gap. A port that comes and goes for ever does not fill the disk."""
+        self._gaps += 1
+        if self._gaps <= MAX_GAPS:
+            more = "; further gaps are not told" if self._gaps == MAX_GAPS else ""
+            self._logged(lambda: self._log.note(self._clock(), text + more))
+            self._logged(self._log.flush)
 
     # -- under the lock --
 
@@ -316,10 +352,15 @@ class Console:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        if self._gone_since is not None and time.monotonic() - self._gone_since > LOST_TIMEOUT:
-            raise LabError("lab.serial_missing", f"{self.url} vanished", "is the board still plugged in?")
+        bound = self._lost_timeout + (0.0 if self._away else 3 * STEADY)
+        if self._gone_since is not None and time.monotonic() - self._gone_since > bound:
+            raise self._vanished()
         if self._stop.is_set():
             raise ConsoleTimeout(f"{self.url} is closed")
+
+    def _vanished(self) -> LabError:
+        how = f"gone for {self._lost_timeout:g} s" if self._away else "comes and goes"
+        return LabError("lab.serial_missing", f"{self.url}: {how}", "is the board still plugged in and powered?")
 
 
 @contextlib.contextmanager

@@ -88,11 +88,11 @@ def note_error(board: str, cause: str, why: str, after: int = QUARANTINE_AFTER) 
 
     def change(old: State) -> State:
         errors = old.errors + 1
-        new = msgspec.structs.replace(old, errors=errors, cause=cause, last_error=why[:MAX_REASON], last_at=_now())
+        new = msgspec.structs.replace(old, errors=errors, cause=cause, last_error=_plain(why), last_at=_now())
         if old.quarantined or not after or errors < after:
             return new
         return msgspec.structs.replace(
-            new, since=_now(), by="bench", reason=f"{errors} lab errors in a row, the last: {why[:MAX_REASON]}"
+            new, since=_now(), by="bench", reason=f"{errors} lab errors in a row, the last: {_plain(why)}"
         )
 
     return _change(board, change)
@@ -111,7 +111,7 @@ def put(board: str, reason: str, *, cause: str = "", by: str = "") -> State:
         if old.quarantined:
             return old
         return msgspec.structs.replace(
-            old, since=_now(), reason=reason[:MAX_REASON], cause=cause or old.cause, by=by or _user()
+            old, since=_now(), reason=_plain(reason), cause=cause or old.cause, by=by or _user()
         )
 
     return _change(board, change)
@@ -173,6 +173,12 @@ def _path(board: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", board):
         raise LabError("lab.board_busy", f"`{board}` is no name for a board", "use letters, digits, dot and dash")
     return folder() / f"board-{board}.json"
+
+
+def _plain(text: str) -> str:
+    """One line that a terminal shows as it is: reasons quote what devices and tools said."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)[:MAX_REASON]
 
 
 def _now() -> str:
