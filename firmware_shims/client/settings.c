@@ -16,10 +16,7 @@ static struct {
 
 static const char *const SLOT_NAMES[HIL_SLOT_COUNT] = {"ca", "cert", "key", "ca.alt", "key.alt"};
 
-static const struct {
-    const char *name;
-    uint32_t bit;
-} DEFECTS[] = {
+static const struct hil_defect_name DEFECTS[] = {
     {"verify_off", HIL_DEFECT_VERIFY_OFF},
     {"name_unchecked", HIL_DEFECT_NAME_UNCHECKED},
     {"dates_unchecked", HIL_DEFECT_DATES_UNCHECKED},
@@ -149,16 +146,31 @@ bool hil_settings_will(struct hil_mqtt_will *will) {
     return hil_settings.will[0] != '\0' && parse_will(hil_settings.will, will);
 }
 
+__attribute__((weak)) const struct hil_defect_name *hil_own_defects(size_t *count) {
+    *count = 0;
+    return NULL;
+}
+
+/* The `index`-th defect that this firmware knows, the stack's own last; NULL behind the last. */
+static const struct hil_defect_name *known_defect(size_t index) {
+    size_t count = 0;
+    const struct hil_defect_name *own = hil_own_defects(&count);
+    if (index < DEFECT_COUNT)
+        return &DEFECTS[index];
+    return index - DEFECT_COUNT < count ? &own[index - DEFECT_COUNT] : NULL;
+}
+
 static bool parse_defects(const char *text, uint32_t *out) {
     uint32_t bits = 0, can = CLIENT_DEFECTS | hil_tls_defects();
     while (*text != '\0') {
-        size_t len = strcspn(text, ","), i = 0;
-        while (i < DEFECT_COUNT &&
-               (strlen(DEFECTS[i].name) != len || memcmp(DEFECTS[i].name, text, len) != 0))
-            i++;
-        if (i == DEFECT_COUNT || (DEFECTS[i].bit & can) == 0)
+        size_t len = strcspn(text, ",");
+        const struct hil_defect_name *found = known_defect(0);
+        for (size_t i = 1;
+             found != NULL && (strlen(found->name) != len || memcmp(found->name, text, len) != 0); i++)
+            found = known_defect(i);
+        if (found == NULL || (found->bit & can) == 0)
             return false;
-        bits |= DEFECTS[i].bit;
+        bits |= found->bit;
         text += len;
         if (*text == ',')
             text++;
@@ -170,12 +182,13 @@ static bool parse_defects(const char *text, uint32_t *out) {
 size_t hil_settings_defect_names(char *out, size_t cap) {
     struct hil_text text = {.data = out, .cap = cap - 1};
     uint32_t can = CLIENT_DEFECTS | hil_tls_defects();
-    for (size_t i = 0; i < DEFECT_COUNT; i++) {
-        if ((DEFECTS[i].bit & can) == 0)
+    const struct hil_defect_name *known;
+    for (size_t i = 0; (known = known_defect(i)) != NULL; i++) {
+        if ((known->bit & can) == 0)
             continue;
         if (text.len > 0)
             hil_text_bytes(&text, ",", 1);
-        hil_text_string(&text, DEFECTS[i].name);
+        hil_text_string(&text, known->name);
     }
     out[text.len] = '\0';
     return text.len;

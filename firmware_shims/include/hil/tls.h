@@ -30,6 +30,16 @@ enum hil_defect {
     HIL_DEFECT_UART_FLOOD = 1u << 14
 };
 
+/* Bits from here on belong to the stack (or network driver) that is linked: it names them in
+ * hil_own_defects(), which is weak and empty for those that have none (client/settings.c). */
+#define HIL_DEFECT_OWN_FIRST 16u
+
+struct hil_defect_name {
+    const char *name;
+    uint32_t bit;
+};
+const struct hil_defect_name *hil_own_defects(size_t *count);
+
 struct hil_blob {
     const uint8_t *data; /* PEM (with its terminating NUL at data[len]) or DER; NULL: not given */
     size_t len;          /* without the NUL */
