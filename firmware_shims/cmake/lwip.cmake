@@ -1,4 +1,5 @@
 # lwIP as a static library `hil_lwip`: IPv4, raw API, no operating system. Options are in net/lwipopts.h.
+# HIL_LWIP_PPP (set by the board before): with PPP over a serial line, which HIL_NET_PPP in its definitions switches on.
 set(HIL_LWIP ${HIL_LIB_SOURCES}/lwip/src)
 set(HIL_LWIP_CORE ${HIL_LWIP}/core)
 add_library(hil_lwip STATIC
@@ -9,5 +10,10 @@ add_library(hil_lwip STATIC
   ${HIL_LWIP_CORE}/ipv4/dhcp.c ${HIL_LWIP_CORE}/ipv4/etharp.c ${HIL_LWIP_CORE}/ipv4/icmp.c
   ${HIL_LWIP_CORE}/ipv4/ip4.c ${HIL_LWIP_CORE}/ipv4/ip4_addr.c ${HIL_LWIP_CORE}/ipv4/ip4_frag.c
   ${HIL_LWIP}/netif/ethernet.c)
+if(HIL_LWIP_PPP)
+  foreach(source auth fsm ipcp lcp magic ppp pppos utils)
+    target_sources(hil_lwip PRIVATE ${HIL_LWIP}/netif/ppp/${source}.c)
+  endforeach()
+endif()
 target_include_directories(hil_lwip SYSTEM PUBLIC ${HIL_LWIP}/include ${HIL_ROOT}/net)
 target_link_libraries(hil_lwip PRIVATE hil_board_flags)

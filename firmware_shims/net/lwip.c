@@ -2,25 +2,21 @@
  *
  * lwIP's callbacks run only inside hil_net_poll(), which every wait here reaches through hil_board_idle().
  * Received pbufs are kept as they are and copied once, into the caller's buffer; the window opens again when
- * the caller has them.
+ * the caller has them. The link below is net/ethernet.c or net/ppp.c (net/interface.h).
  */
 #include "hil/net.h"
 
 #include <string.h>
 
 #include "hil/board.h"
-#include "lwip/dhcp.h"
 #include "lwip/dns.h"
-#include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/ip4_addr.h"
 #include "lwip/netif.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
+#include "net/interface.h"
 #include "net/port.h"
-#ifndef HIL_NET_DHCP
-#include "board_config.h"
-#endif
 
 #define WAIT_SLICE_MS  250u  /* the longest sleep inside a wait */
 #define CLOSE_BOUND_MS 1000u /* for our FIN to be acknowledged */
@@ -30,7 +26,6 @@
 
 enum resolve { RESOLVE_IDLE, RESOLVE_WAIT, RESOLVE_DONE, RESOLVE_FAILED };
 
-static struct netif interface;
 static bool started;
 
 static struct {
@@ -87,7 +82,7 @@ u32_t hil_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 /* There is no loopback interface here: 127.0.0.0/8 is the bench's, which carries it over the wire to an
  * emulated board. */
 struct netif *hil_lwip_route(const ip4_addr_t *dest) {
-    return ip4_addr_isloopback(dest) ? &interface : NULL;
+    return ip4_addr_isloopback(dest) ? &hil_interface : NULL;
 }
 
 u32_t sys_now(void) {
@@ -99,45 +94,15 @@ _Noreturn void hil_lwip_assert(const char *message) {
     hil_board_hardfault();
 }
 
-static err_t link_output(struct netif *netif, struct pbuf *frame) {
-    (void)netif;
-    return hil_eth_output(frame) == 0 ? ERR_OK : ERR_IF;
-}
-
-static err_t interface_init(struct netif *netif) {
-    netif->name[0] = 'e';
-    netif->name[1] = '0';
-    netif->mtu = 1500;
-    netif->hwaddr_len = ETH_HWADDR_LEN;
-    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
-    netif->output = etharp_output;
-    netif->linkoutput = link_output;
-    return hil_eth_start(netif->hwaddr) == 0 ? ERR_OK : ERR_IF;
-}
-
 bool hil_net_wants_poll(void) {
-    return started && hil_eth_pending();
+    return started && hil_interface_pending();
 }
 
 uint32_t hil_net_poll(void) {
     if (!started) {
         return UINT32_MAX;
     }
-    struct pbuf *frame;
-    bool worked = false;
-    while ((frame = hil_eth_input()) != NULL) {
-        worked = true;
-        if (interface.input(frame, &interface) != ERR_OK) {
-            (void)pbuf_free(frame);
-        }
-    }
-    if (hil_eth_link() != (netif_is_link_up(&interface) != 0)) {
-        if (hil_eth_link()) {
-            netif_set_link_up(&interface);
-        } else {
-            netif_set_link_down(&interface);
-        }
-    }
+    bool worked = hil_interface_poll();
     sys_check_timeouts();
     return worked ? 0 : sys_timeouts_sleeptime();
 }
@@ -172,54 +137,19 @@ static int fail(int code, int why) {
 
 /* ---- the interface ---- */
 
-#ifndef HIL_NET_DHCP
-/* The bench may give an emulated board a network of its own by its MAC address: 02:"HIL":a:b is 10.a.b.15,
- * gateway 10.a.b.2. Several boards then live side by side. */
-static void take_address_from_mac(void) {
-    static const uint8_t PREFIX[4] = {0x02, 'H', 'I', 'L'};
-    const uint8_t *mac = interface.hwaddr;
-    if (memcmp(mac, PREFIX, sizeof PREFIX) != 0) {
-        return;
-    }
-    ip4_addr_t address, netmask, gateway;
-    IP4_ADDR(&address, 10, mac[4], mac[5], 15);
-    IP4_ADDR(&gateway, 10, mac[4], mac[5], 2);
-    IP4_ADDR(&netmask, 255, 255, 255, 0);
-    netif_set_addr(&interface, &address, &netmask, &gateway);
-}
-#endif
-
 static int start(void) {
     lwip_init();
-#ifdef HIL_NET_DHCP
-    if (netif_add(&interface, NULL, NULL, NULL, NULL, interface_init, netif_input) == NULL) {
+    if (hil_interface_start() != 0) {
         return -1;
     }
-#else
-    ip4_addr_t address, netmask, gateway;
-    ip_addr_t server;
-    if (!ip4addr_aton(HIL_IP_ADDRESS, &address) || !ip4addr_aton(HIL_IP_NETMASK, &netmask) ||
-        !ip4addr_aton(HIL_IP_GATEWAY, &gateway) || !ipaddr_aton(HIL_IP_DNS, &server) ||
-        netif_add(&interface, &address, &netmask, &gateway, NULL, interface_init, netif_input) == NULL) {
-        return -1;
-    }
-    dns_setserver(0, &server);
-    take_address_from_mac();
-#endif
-    netif_set_default(&interface);
-    netif_set_up(&interface);
+    netif_set_default(&hil_interface);
     started = true;
     (void)hil_net_poll();
-#ifdef HIL_NET_DHCP
-    if (dhcp_start(&interface) != ERR_OK) {
-        return -1;
-    }
-#endif
     return 0;
 }
 
 static bool ready(void) {
-    return netif_is_link_up(&interface) && !ip4_addr_isany_val(*netif_ip4_addr(&interface));
+    return netif_is_link_up(&hil_interface) && !ip4_addr_isany_val(*netif_ip4_addr(&hil_interface));
 }
 
 int hil_net_up(uint32_t timeout_ms) {
@@ -241,7 +171,7 @@ const char *hil_net_address(void) {
     if (!started || !ready()) {
         return "";
     }
-    return ip4addr_ntoa_r(netif_ip4_addr(&interface), text, sizeof text);
+    return ip4addr_ntoa_r(netif_ip4_addr(&hil_interface), text, sizeof text);
 }
 
 /* ---- names ---- */

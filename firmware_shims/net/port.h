@@ -1,11 +1,13 @@
-/* Port: what lies between net/lwip.c and a board with an Ethernet MAC. The board implements the hil_eth_*
- * functions and hil_board_jitter(); net/lwip.c implements hil_net_poll() and hil_net_wants_poll(), which the
- * board's idle calls.
+/* Port: what lies between lwIP here and a board. One with an Ethernet MAC implements the hil_eth_* functions
+ * and takes net/ethernet.c, one with a UART for it the hil_serial_* functions and net/ppp.c; both
+ * hil_board_jitter(). net/lwip.c implements hil_net_poll() and hil_net_wants_poll(), which the board's idle
+ * calls.
  */
 #ifndef HIL_NET_PORT_H
 #define HIL_NET_PORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pbuf;
@@ -20,6 +22,15 @@ bool hil_eth_pending(void);
 struct pbuf *hil_eth_input(void);
 /* Sends a copy. 0, or -1 when the hardware did not take it in time. */
 int hil_eth_output(const struct pbuf *frame);
+
+/* Starts the UART that carries the network. 0, or -1. */
+int hil_serial_start(void);
+/* True when bytes wait. Callable with interrupts masked. */
+bool hil_serial_pending(void);
+/* Bytes that came, at most `cap`; 0 when there are none. Does not wait. */
+size_t hil_serial_read(void *data, size_t cap);
+/* Sends all of it. 0, or -1 when the hardware did not take it in time. */
+int hil_serial_write(const void *data, size_t len);
 
 /* Unpredictable from run to run, for port numbers and sequence numbers. Not for keys. */
 uint32_t hil_board_jitter(void);

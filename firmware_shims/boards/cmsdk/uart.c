@@ -4,7 +4,7 @@
  * emulator then holds its sender back; real hardware would set the overrun flag.
  */
 #include "cmsdk.h"
-#include "net/port.h"
+#include "ring.h"
 
 #define UART_DATA     HIL_REG(HIL_UART0_BASE + 0x0u)
 #define UART_STATE    HIL_REG(HIL_UART0_BASE + 0x4u)
@@ -18,15 +18,10 @@
 #define CTRL_RX_INT   8u
 #define INT_RX        2u
 #define BAUD          115200u
-#define RING          4096u /* power of two */
 #define TX_BOUND_MS                                                                                          \
     100u /* one byte takes 87 us at 115200; a reader that stalls longer loses bytes, we do not hang */
 
-static struct {
-    volatile uint32_t head; /* written by the interrupt */
-    volatile uint32_t tail; /* written by the reader */
-    uint8_t data[RING];
-} ring;
+static struct hil_ring ring;
 
 static bool tx_stalled;
 
@@ -39,20 +34,18 @@ void hil_uart_start(void) {
 }
 
 bool hil_uart_has_input(void) {
-    return ring.head != ring.tail;
+    return !hil_ring_empty(&ring);
 }
 
 /* Interrupt status is cleared before the drain, or an edge between the two is lost. */
 void hil_uart_rx_handler(void) {
     UART_INTCLEAR = INT_RX;
     while ((UART_STATE & STATE_RXFULL) != 0) {
-        uint32_t head = ring.head;
-        if (head - ring.tail == RING) {
+        if (hil_ring_full(&ring)) {
             UART_CTRL = CTRL_TX | CTRL_RX;
             return;
         }
-        ring.data[head % RING] = (uint8_t)UART_DATA;
-        ring.head = head + 1u;
+        hil_ring_put(&ring, (uint8_t)UART_DATA);
     }
     hil_jitter_stir();
 }
@@ -65,9 +58,9 @@ static bool wait_for_room(void) {
     if (tx_stalled) {
         return false;
     }
-    uint32_t start = hil_clock_cycles();
+    uint32_t start = hil_counter();
     while ((UART_STATE & STATE_TXFULL) != 0) {
-        if (hil_clock_cycles() - start > TX_BOUND_MS * (HIL_CLOCK_HZ / 1000u)) {
+        if (hil_counter() - start > TX_BOUND_MS * (HIL_COUNTER_HZ / 1000u)) {
             tx_stalled = true;
             return false;
         }
@@ -84,14 +77,8 @@ void hil_board_uart_write(const void *data, size_t len) {
     }
 }
 
-static size_t take(uint8_t *out, size_t cap) {
-    uint32_t tail = ring.tail;
-    size_t n = 0;
-    while (n < cap && tail != ring.head) {
-        out[n++] = ring.data[tail % RING];
-        tail++;
-    }
-    ring.tail = tail;
+size_t hil_uart_take(uint8_t *out, size_t cap) {
+    size_t n = hil_ring_take(&ring, out, cap);
     uint32_t mask = hil_irq_save();
     if ((UART_CTRL & CTRL_RX_INT) == 0) { /* it was full: take the byte that waits and listen again */
         UART_CTRL = CTRL_TX | CTRL_RX | CTRL_RX_INT;
@@ -99,26 +86,4 @@ static size_t take(uint8_t *out, size_t cap) {
     }
     hil_irq_restore(mask);
     return n;
-}
-
-int hil_board_uart_read(void *data, size_t cap, uint32_t timeout_ms) {
-    uint32_t start = hil_board_ms();
-    for (;;) {
-        if (hil_uart_has_input()) {
-            return (int)take(data, cap > 0x7FFFu ? 0x7FFFu : cap);
-        }
-        uint32_t passed = hil_board_ms() - start;
-        if (passed >= timeout_ms) {
-            return 0;
-        }
-        uint32_t sleep = hil_net_poll();
-        if (sleep > timeout_ms - passed) {
-            sleep = timeout_ms - passed;
-        }
-        uint32_t mask = hil_irq_save();
-        if (!hil_uart_has_input() && !hil_net_wants_poll()) {
-            hil_clock_sleep(sleep);
-        }
-        hil_irq_restore(mask);
-    }
 }

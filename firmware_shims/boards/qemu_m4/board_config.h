@@ -4,12 +4,21 @@
 
 #define HIL_BOARD_NAME    "qemu-m4"
 #define HIL_CLOCK_HZ      25000000u
+#define HIL_COUNTER_HZ    HIL_CLOCK_HZ
 #define HIL_UART0_BASE    0x40004000u
 #define HIL_UART0_RX_IRQ  0
 #define HIL_TIMER0_BASE   0x40000000u
 #define HIL_WATCHDOG_BASE 0x40008000u
 #define HIL_LAN9118_BASE  0x40200000u
 #define HIL_LAN9118_IRQ   13
+
+#define HIL_IRQ_COUNT        64
+#define HIL_BOARD_IRQS       [HIL_UART0_RX_IRQ] = hil_uart_rx_handler, [HIL_LAN9118_IRQ] = hil_lan9118_handler
+#define HIL_CODE_LOG2        22
+#define HIL_UNMAPPED_ADDRESS 0x9F000000u
+
+void hil_uart_rx_handler(void);
+void hil_lan9118_handler(void);
 
 /* QEMU's user network. */
 #define HIL_IP_ADDRESS "10.0.2.15"

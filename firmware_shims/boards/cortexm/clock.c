@@ -1,44 +1,34 @@
-/* Time: a free-running CMSDK timer is the clock (a tick counter would lose time whenever the emulator is
- * starved); SysTick only ends a sleep. Both run at HIL_CLOCK_HZ. */
-#include "cmsdk.h"
+/* Time: the board's free-running counter is the clock (a tick counter would lose time whenever the emulator
+ * is starved); SysTick only ends a sleep. */
+#include "cortexm.h"
 
-#define TIMER_CTRL    HIL_REG(HIL_TIMER0_BASE + 0x0u)
-#define TIMER_VALUE   HIL_REG(HIL_TIMER0_BASE + 0x4u)
-#define TIMER_RELOAD  HIL_REG(HIL_TIMER0_BASE + 0x8u)
-#define TIMER_ENABLE  1u
 #define SYST_RUN      7u /* core clock, interrupt, enable */
+#define COUNTS_PER_MS (HIL_COUNTER_HZ / 1000u)
 #define CYCLES_PER_MS (HIL_CLOCK_HZ / 1000u)
 #define SLEEP_MAX_MS  (0xFFFFFFu / CYCLES_PER_MS)
 
 static struct {
-    uint32_t last; /* cycles already counted into ms */
-    uint32_t rest; /* cycles short of a millisecond */
+    uint32_t last; /* counts already turned into ms */
+    uint32_t rest; /* counts short of a millisecond */
     uint32_t ms;
     uint32_t jitter;
 } clock_state;
 
 void hil_clock_start(void) {
-    TIMER_CTRL = 0;
-    TIMER_RELOAD = 0xFFFFFFFFu;
-    TIMER_VALUE = 0xFFFFFFFFu;
-    TIMER_CTRL = TIMER_ENABLE;
-    clock_state.last = hil_clock_cycles();
+    hil_counter_start();
+    clock_state.last = hil_counter();
 }
 
-uint32_t hil_clock_cycles(void) {
-    return 0xFFFFFFFFu - TIMER_VALUE;
-}
-
-/* Must be called at least once in 2^32 cycles (170 s at 25 MHz); every wait and every sleep does. */
+/* Must be called at least once in 2^32 counts (170 s at 25 MHz); every wait and every sleep does. */
 uint32_t hil_board_ms(void) {
     uint32_t mask = hil_irq_save();
-    uint32_t now = hil_clock_cycles();
+    uint32_t now = hil_counter();
     uint32_t elapsed = now - clock_state.last;
-    uint32_t whole = elapsed / CYCLES_PER_MS;
+    uint32_t whole = elapsed / COUNTS_PER_MS;
     clock_state.last = now;
-    clock_state.rest += elapsed % CYCLES_PER_MS;
-    if (clock_state.rest >= CYCLES_PER_MS) {
-        clock_state.rest -= CYCLES_PER_MS;
+    clock_state.rest += elapsed % COUNTS_PER_MS;
+    if (clock_state.rest >= COUNTS_PER_MS) {
+        clock_state.rest -= COUNTS_PER_MS;
         whole++;
     }
     clock_state.ms += whole;
@@ -70,7 +60,7 @@ void hil_systick_handler(void) {
 /* The low bits of the moment at which bytes and frames arrive differ from run to run, whatever else is the
  * same. */
 void hil_jitter_stir(void) {
-    uint32_t mixed = clock_state.jitter ^ hil_clock_cycles();
+    uint32_t mixed = clock_state.jitter ^ hil_counter();
     mixed *= 0x9E3779B1u; /* 2^32 / golden ratio: spreads low bits upwards */
     clock_state.jitter = mixed ^ (mixed >> 15);
 }

@@ -1,7 +1,7 @@
 /* Memory protection: code (and on Armv7-M with it the vector table at 0) is read-only, so is everything below
  * it: a write through a NULL pointer faults at once. The lowest words of the stack are a guard. All else
  * keeps the default map. */
-#include "cmsdk.h"
+#include "cortexm.h"
 
 #define MPU_CTRL    HIL_REG(0xE000ED94u)
 #define MPU_RNR     HIL_REG(0xE000ED98u)
@@ -49,7 +49,12 @@ static void region(uint32_t number, uint32_t start, uint32_t log2_size, uint32_t
 
 void hil_mpu_start(void) {
     MPU_CTRL = 0;
-    region(0, (uint32_t)(uintptr_t)hil_code_start, 22, RASR_READ_ONLY);
+    region(0, (uint32_t)(uintptr_t)hil_code_start, HIL_CODE_LOG2, RASR_READ_ONLY);
+    /* Code lies at 0, or an alias of the boot memory does, with the NULL pointer's target. (A compiler takes
+     * it for granted that an array is not at 0.) */
+    if ((uint32_t)(uintptr_t)hil_code_end > 1u << HIL_CODE_LOG2) {
+        region(2, 0, HIL_CODE_LOG2, RASR_READ_ONLY | RASR_XN);
+    }
     region(1, (uint32_t)(uintptr_t)hil_stack_limit - GUARD_BYTES, 8, RASR_READ_ONLY | RASR_XN);
     MPU_CTRL = CTRL_ON;
     hil_barrier();

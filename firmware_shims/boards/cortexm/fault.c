@@ -1,14 +1,12 @@
 /* Faults and the watchdog's warning: one `fault` event by polled UART, then wait for the reset.
  *
- * The entry code leaves the broken stack for one of its own before any C runs. The watchdog's first expiry
- * arrives as NMI and so preempts even a HardFault: it reports where the program hung, marks the cause and
- * shortens the rest.
+ * The entry code leaves the broken stack for one of its own before any C runs. The warning of a watchdog that
+ * has one arrives as NMI and so preempts even a HardFault: it reports where the program hung and marks the
+ * cause.
  */
-#include "cmsdk.h"
+#include "cortexm.h"
 #include "hil/shim.h"
 
-#define WDOG_LOAD      HIL_REG(HIL_WATCHDOG_BASE + 0x0u)
-#define WDOG_GRACE_MS  20u
 #define CFSR_MSTKERR   (1u << 4)
 #define CFSR_STKERR    (1u << 12)
 #define CFSR_MMARVALID (1u << 7)
@@ -75,9 +73,7 @@ __attribute__((used)) void hil_fault_report(const struct hil_frame *frame, uint3
         hil_event("fault", "kind=%s pc=%08x lr=%08x cfsr=%08x hfsr=%08x bfar=%08x", kind_of(exception),
                   (unsigned)pc, (unsigned)lr, (unsigned)cfsr, (unsigned)HIL_SCB_HFSR, (unsigned)address);
     }
-    if (exception == 2) {
-        WDOG_LOAD = WDOG_GRACE_MS * (HIL_CLOCK_HZ / 1000u);
-    }
+    hil_board_faulted(exception == 2);
     for (;;) {
         __asm volatile("wfi");
     }

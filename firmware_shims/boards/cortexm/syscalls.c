@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cmsdk.h"
+#include "cortexm.h"
 
 static size_t in_use;
 static size_t peak;

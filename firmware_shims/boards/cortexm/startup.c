@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "cmsdk.h"
+#include "cortexm.h"
 
 #define HIL_MARKER_MAGIC 0x48494C31u /* "HIL1" */
 #define HIL_STACK_PAINT  0xA5A5A5A5u
@@ -14,8 +14,6 @@ int main(void);
 _Noreturn void hil_reset_handler(void);
 
 typedef void (*hil_vector)(void);
-
-#define HIL_IRQ_COUNT 64
 
 struct hil_vectors {
     const void *stack;
@@ -38,9 +36,7 @@ __attribute__((section(".vectors"), used)) const struct hil_vectors hil_vectors 
                   [11] = hil_unexpected_handler,
                   [13] = hil_unexpected_handler,
                   [14] = hil_systick_handler},
-    .irq = {[0 ... HIL_IRQ_COUNT - 1] = hil_unexpected_handler,
-            [HIL_UART0_RX_IRQ] = hil_uart_rx_handler,
-            [HIL_LAN9118_IRQ] = hil_lan9118_handler},
+    .irq = {[0 ... HIL_IRQ_COUNT - 1] = hil_unexpected_handler, HIL_BOARD_IRQS},
 };
 #pragma GCC diagnostic pop
 
