@@ -27,6 +27,7 @@ COMMANDS = {
     "console": ("harness.commands.boards", "a board's console"),
     "power": ("harness.commands.boards", "switch a board off and on"),
     "certs": ("harness.certs_cli", "the certificates of the bench"),
+    "services": ("harness.commands.services", "DHCP, DNS and NTP for a board on a wire of its own"),
 }
 
 

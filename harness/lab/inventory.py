@@ -27,6 +27,7 @@ import msgspec
 from harness import paths, target
 from harness.errors import UsageError
 from harness.lab import tables
+from harness.lab.services.model import Services, checked
 
 RUNNERS = ("openocd", "pyocd", "stm32cubeprogrammer", "jlink", "probe-rs", "command", "none")
 """Flashers by Zephyr's names of them."""
@@ -34,6 +35,7 @@ NO_PROBE = ("command", "none")
 MAX_BOARDS = 1000
 MAX_TEXT = 500  # characters of any one value
 QUARANTINE_AFTER = 3
+MAX_FOLDER = 90  # characters of a folder of Unix sockets, whose paths end at 107
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as harness/lab/lease.py: it names the lock file
 _MOVING = re.compile(r"/dev/(ttyACM|ttyUSB)\d+")
@@ -59,6 +61,15 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout_s: float = 15.0  # for one switching
 
 
+class Labgrid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A board reached through labgrid (harness/lab/labgrid.py): one place, or any free one with these tags."""
+
+    place: str = ""  # "+": the one of the reservation in LG_TOKEN
+    tags: dict[str, str] = {}
+    console: str = ""  # name of its serial resource, where it has several
+    coordinator: str = ""  # host:port; LG_COORDINATOR goes before it
+
+
 class BoardEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[board]]`. Empty means: what the target's table says, or that there is none."""
 
@@ -79,8 +90,8 @@ class BoardEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     device_address: str = ""  # the device's own address, for the capture's filter
     fixtures: tuple[str, ...] = ()  # what is wired to it: tags a selection can ask for
     notes: str = ""  # for people
-    labgrid: str = ""  # the labgrid place through which it is reached
-    virtual: bool = False  # no hardware: each run starts a virtual (or emulated) board under this id
+    labgrid: str | Labgrid = ""  # how it is reached through labgrid: the place's name, or a table
+    virtual: bool | str = False  # no hardware: each run starts a board under this id; or the folder of a running hil-vboard
 
     @property
     def local_probe(self) -> bool:
@@ -95,11 +106,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """A lab.toml. `path` is None when there is none."""
+    """A lab.toml. `path` is None when there is none; `services` is harness/lab/services/model.py."""
 
     path: Path | None
     boards: dict[str, BoardEntry]
     settings: Settings = Settings()
+    services: Services | None = None
 
 
 def lab_file() -> Path | None:
@@ -125,10 +137,10 @@ def load_lab(path: Path | None = None) -> Lab:
     if path is None:
         return Lab(path=None, boards={})
     document = tables.read(path)
-    if unknown := [key for key in document if key not in ("board", "lab")]:
-        raise _wrong(
-            path, "", unknown[0], "unknown key", _near(unknown[0], ("board", "lab")) or "use [[board]] and [lab]"
-        )
+    if unknown := [key for key in document if key not in ("board", "lab", "services")]:
+        hint = _near(unknown[0], ("board", "lab", "services")) or "use [[board]], [lab] and [services]"
+        raise _wrong(path, "", unknown[0], "unknown key", hint)
+    services = checked(path, document["services"]) if "services" in document else None
     settings = _convert(path, "[lab]", document.get("lab", {}), Settings)
     if not 0 <= settings.quarantine_after <= 1000:
         raise _wrong(path, "[lab]", "quarantine_after", "not within 0 to 1000", "write 3, or 0 for never")
@@ -146,7 +158,7 @@ def load_lab(path: Path | None = None) -> Lab:
         boards[entry.id] = entry
     _check_probes(path, list(boards.values()))
     _check_consoles(path, list(boards.values()))
-    return Lab(path=path, boards=boards, settings=settings)
+    return Lab(path=path, boards=boards, settings=settings, services=services)
 
 
 def of_target(name: str, boards: dict[str, BoardEntry] | None = None) -> tuple[BoardEntry, ...]:
@@ -198,8 +210,13 @@ def _entry(path: Path, number: int, row: dict[str, Any], known: tuple[str, ...])
         raise _wrong(path, label, "capture", f"`{entry.capture}` is no interface", "as `ip link` names it: eth1")
     for key in ("broker_address", "device_address"):
         _check_address(path, label, key, getattr(entry, key))
-    if entry.virtual and (used := [k for k in ("serial", "probe_id", "probe_path", "labgrid") if getattr(entry, k)]):
+    if isinstance(entry.virtual, str) and not (entry.virtual.startswith("/") and len(entry.virtual) < MAX_FOLDER):
+        raise _wrong(path, label, "virtual", "no absolute path of a socket's length", 'for example "/run/hil/vboard-1"')
+    if entry.virtual is True and (
+        used := [k for k in ("serial", "probe_id", "probe_path", "labgrid") if getattr(entry, k)]
+    ):
         raise _wrong(path, label, used[0], "a virtual board has none", f"remove `{used[0]}`, or `virtual`")
+    _check_labgrid(path, label, entry.labgrid)
     _check_power(path, label, entry.power)
     return entry
 
@@ -265,6 +282,16 @@ def _check_address(path: Path, label: str, key: str, address: str) -> None:
         if key == "device_address" or numeric or not _HOST.fullmatch(address):
             what = "is no IP address" if key == "device_address" else "is neither an IP address nor a name"
             raise _wrong(path, label, key, f"`{address}` {what}", "for example 192.168.7.10") from None
+
+
+def _check_labgrid(path: Path, label: str, labgrid: str | Labgrid) -> None:
+    if not isinstance(labgrid, Labgrid):
+        return
+    if bool(labgrid.place) == bool(labgrid.tags):
+        raise _wrong(path, label, "labgrid", "needs `place` or `tags`, one of them", 'for example { place = "shelf-3" }')
+    for key, value in labgrid.tags.items():
+        if not (re.fullmatch(r"[a-z][a-z0-9_]{1,63}", key) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value)):
+            raise _wrong(path, label, "labgrid.tags", "not tags of labgrid", 'for example { board = "h563" }')
 
 
 def _check_power(path: Path, label: str, power: Power) -> None:
@@ -367,7 +394,8 @@ def _convert(path: Path, label: str, row: Any, kind: Any) -> Any:
         inside = where.rstrip("`").lstrip(".")
         unknown = re.search(r"unknown field `(.*)`$", text)
         if unknown is not None:
-            fields = Power.__struct_fields__ if inside == "power" else kind.__struct_fields__
+            tables_inside = {"power": Power, "labgrid": Labgrid}
+            fields = tables_inside.get(inside, kind).__struct_fields__
             key = f"{inside}.{unknown[1]}" if inside else unknown[1]
             hint = _near(unknown[1], fields) + f"the keys are: {', '.join(fields)}"
             raise _wrong(path, label, key, "unknown key", hint) from None
