@@ -103,12 +103,7 @@ def acquire(board: str, reason: str, wait: float | None = None) -> Lease:
     start = time.monotonic()
     deadline = start + (wait or 0.0)
     path = _path(board)
-    try:
-        folder().mkdir(mode=0o1777, parents=True, exist_ok=True)
-        if folder().stat().st_uid == os.getuid():
-            folder().chmod(0o1777)  # the umask took bits away
-    except OSError as error:
-        raise _trouble(board, error) from error
+    _make_folder(board)
     while True:
         fd = _try_lock(board, path)
         if fd is not None:
@@ -126,6 +121,22 @@ def acquire(board: str, reason: str, wait: float | None = None) -> Lease:
             waited = f" (waited {wait:g} s)" if wait else ""
             raise BoardBusy(text + waited, "wait with --wait SECONDS, or ask the holder")
         time.sleep(min(LOOK, left))  # flock has no time-out of its own
+
+
+def lock_file(name: str) -> int | None:
+    """A locked descriptor of `<name>.lock` in the same folder, or None when somebody else has it: for locks beside a
+    board's, whose content is the caller's. Closing it, and every copy that a child got, unlocks."""
+    _make_folder(name)
+    return _try_lock(name, _path(name))
+
+
+def _make_folder(board: str) -> None:
+    try:
+        folder().mkdir(mode=0o1777, parents=True, exist_ok=True)
+        if folder().stat().st_uid == os.getuid():
+            folder().chmod(0o1777)  # the umask took bits away
+    except OSError as error:
+        raise _trouble(board, error) from error
 
 
 def _try_lock(board: str, path: Path) -> int | None:
