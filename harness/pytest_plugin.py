@@ -1,7 +1,8 @@
 """`pytest scenarios --target qemu-m33 -k tls13 -n 2`: scenarios as pytest items. Does nothing without --target.
 
-The controller enters the sandbox, builds the firmware and makes the certificates before any worker starts; workers
-write each verdict to disk; the controller makes run.json and the reports of it and sets the exit code.
+The controller takes the boards (or enters the sandbox, where all are emulated), builds the firmware and makes the
+certificates before any worker starts; workers write each verdict to disk; the controller makes run.json and the reports
+of it and sets the exit code.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from harness.lab.pool import Claims
     from harness.plan import PlanItem
+    from harness.run import Bench
     from harness.session import Options
 
 RUN_DIR = "hil_run_dir"
+CONTROLLER = "hil_controller"
 VERDICT = "hil.verdict"
 USUAL_SECONDS = 30
 LETTERS = {"pass": ".", "warn": "w", "fail": "F", "known": "k", "fixed": "X", "flaky": "y", "skip": "s", "lab": "L"}
@@ -32,7 +36,11 @@ class NotPassed(Exception):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hil", "hardware-in-the-loop scenarios")
-    group.addoption("--target", metavar="ID", help="run scenarios/*.toml on this target")
+    group.addoption("--target", metavar="ID[,ID]", default="", help="run scenarios/*.toml on this target, or several")
+    group.addoption("--all-boards", action="store_true", help="on every board of lab.toml")
+    group.addoption("--boards", type=int, default=0, metavar="N", help="take at most N boards of a target (all)")
+    group.addoption("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a board that is held (0)")
+    group.addoption("--reflash", action="store_true", help="program boards that hold the image already, too")
     group.addoption("--scenario", action="append", default=[], metavar="ID", help="only this scenario (repeatable)")
     group.addoption("--layer", action="append", default=[], metavar="NAME", help="only this layer (repeatable)")
     group.addoption("--profile", action="append", default=[], metavar="NAME", help="only this broker profile")
@@ -51,7 +59,8 @@ def _options(config: pytest.Config) -> Options:
 
     get = config.getoption
     return Options(
-        target=get("--target"), ids=tuple(get("--scenario")), layers=tuple(get("--layer")),
+        target=get("--target"), all_boards=get("--all-boards"), boards=get("--boards"), wait=get("--wait"),
+        reflash=get("--reflash"), ids=tuple(get("--scenario")), layers=tuple(get("--layer")),
         profiles=tuple(get("--profile")), only_failed=get("--only-failed"), shard=get("--shard"),
         defects=tuple(get("--defect")), retries=get("--retries"), fail_on_flaky=get("--fail-on-flaky"),
         run_dir=get("--run-dir"),
@@ -60,7 +69,7 @@ def _options(config: pytest.Config) -> Options:
 
 
 def _active(config: pytest.Config) -> bool:
-    return bool(config.getoption("--target", default=None))
+    return bool(config.getoption("--target", default=None) or config.getoption("--all-boards", default=False))
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -69,7 +78,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Before anything is collected or any worker starts: sandbox, build, certificates. An int ends the session."""
+    """Before anything is collected or any worker starts: boards or sandbox, build, certificates. An int ends it."""
     if not _active(config) or _is_worker(config) or config.option.help or config.option.version:
         return None
     from harness.errors import HilError
@@ -79,22 +88,70 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from harness.lab import sandbox
 
         options = _options(config)
-        session.planned(options)
+        targets, _ = session.planned(options)
         if config.option.collectonly:
             return None
-        sandbox.enter()
+        if not session.from_lab(options, targets):  # a board must reach the broker: no network of our own then
+            sandbox.enter()
+        door = _door(config)
+        say = door.say if door else _nobody
+        claims = door.claims if door else session.claimed(options, targets, say)
+        _open["claims"] = claims
         run_dir = session.new_run_dir(options)
         setattr(config.option, RUN_DIR, str(run_dir))
-        session.prepare(options, run_dir, say=_say(config))
+        session.prepare(options, run_dir, claims=claims, say=say)
     except HilError as error:
         print(f"hil: {error}", file=sys.stderr)
         return error.exit_code
     return None
 
 
-def _say(config: pytest.Config) -> Any:
-    listener = config.pluginmanager.get_plugin("hil-progress")
-    return listener.phase if listener is not None else lambda text: None
+class Door:
+    """What `hil run` hands over: a plugin that holds the boards it took, and listens to progress."""
+
+    def __init__(self, claims: Claims, say: Callable[[str], None]) -> None:
+        self.claims = claims
+        self.say = say
+
+
+def _door(config: pytest.Config) -> Door | None:
+    return next((plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, Door)), None)
+
+
+def _nobody(text: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker ends with its controller at once, in whatever it is: what it holds is free then."""
+    if not _active(config) or not _is_worker(config):
+        return
+    from harness.lab.process import die_with
+
+    die_with(int(config.workerinput[CONTROLLER]))  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Boards that were kept over scenarios end with the worker, what was held with the run."""
+    for bench in _benches.values():
+        bench.boards.close()
+    _benches.clear()
+    claims = _open.pop("claims", None)
+    if claims is not None:
+        claims.release()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker a board; xdist's own schedulers where boards are as many as wanted."""
+    claims = _open.get("claims")
+    if not claims:
+        return None
+    from harness import schedule, session
+
+    targets = [target.id for target in session.targets_of(_options(config))]
+    return schedule.scheduler(config, {t: len(ids) for t, ids in claims.boards.items()}, targets)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -114,15 +171,14 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[ScenarioItem]:
         from harness import plan, scenario, session
         from harness.lab import profiles
-        from harness.target import find, load
 
         options = _options(self.config)
-        target = find(options.target, load())
         known, selection = profiles.load(), session.selection(options)
-        for one in scenario.load_file(self.path).values():
-            chosen = [i for i in plan.permutations(one, known, target) if plan.selected(i, selection)]
-            for item in plan.repeated(chosen, selection.repeat):
-                yield ScenarioItem.from_parent(self, name=item.node, planned=item)
+        for target in session.targets_of(options):
+            for one in scenario.load_file(self.path).values():
+                chosen = [i for i in plan.permutations(one, known, target) if plan.selected(i, selection)]
+                for item in plan.repeated(chosen, selection.repeat):
+                    yield ScenarioItem.from_parent(self, name=item.node, planned=item)
 
 
 @pytest.hookimpl(trylast=True)
@@ -149,7 +205,7 @@ class ScenarioItem(pytest.Item):
         from harness.report.terminal import failure_block
         from harness.run import run_item
 
-        bench = _bench(self.config)
+        bench = _bench(self.config, self.planned.target)
         verdict = run_item(bench, self.planned)
         self.user_properties.append((VERDICT, verdict.verdict))
         self.user_properties.append(("hil.why", verdict.why))
@@ -173,7 +229,8 @@ class ScenarioItem(pytest.Item):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells an xdist worker where the run is."""
+    """Tells an xdist worker where the run is, and whose it is."""
+    node.workerinput[CONTROLLER] = os.getpid()
     node.workerinput[RUN_DIR] = getattr(node.config.option, RUN_DIR, "")
 
 
@@ -182,23 +239,25 @@ def _run_dir(config: pytest.Config) -> str:
     return str(given)
 
 
-_open: dict[str, Any] = {}
+_open: dict[str, Claims] = {}
+_benches: dict[str, Bench] = {}
 
 
-def _bench(config: pytest.Config) -> Any:
-    """The bench of this process, opened once."""
+def _bench(config: pytest.Config, target: str) -> Bench:
+    """The bench of a target in this process, opened once."""
     from harness import session
 
     folder = Path(_run_dir(config))
-    if "bench" not in _open:
+    if target not in _benches:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         steps = folder / "secrets" / f"step-{worker}"
 
         def step(name: str) -> None:
             steps.write_text(name)
 
-        _open["bench"] = session.open_bench(folder, step)
-    return _open["bench"]
+        turn = int(worker.removeprefix("gw")) if worker != "main" else 0
+        _benches[target] = session.open_bench(folder, step, target=target, turn=turn)
+    return _benches[target]
 
 
 def verdict_of(report: Any) -> str:
@@ -213,11 +272,18 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
 
 
 _seen: set[str] = set()
+_collected: set[str] = set()
 
 
 def pytest_runtest_logreport(report: Any) -> None:
     """The controller notes every scenario that was begun, so that one whose worker died is not lost."""
     _seen.add(report.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """And those that workers were to run: with the last worker they would vanish."""
+    _collected.update(ids)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -257,17 +323,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 
 def _add_lost(config: pytest.Config, run_dir: Path) -> None:
-    """Scenarios that were begun and have no verdict: their worker died."""
+    """Scenarios that were selected and have no verdict: their worker died, or there was none left."""
     from harness import session, store
 
     if not _seen:
         return
-    names = {node.partition("::")[2] for node in _seen}
+    begun, wanted = ({node.partition("::")[2] for node in nodes} for nodes in (_seen, _seen | _collected))
     _, items = session.planned(_options(config))
     for item in items:
         path = run_dir / item.target / item.folder / store.VERDICT
-        if item.node in names and not path.is_file():
-            store.write_verdict(path, session.lost(item, "the worker that ran it ended before a verdict"), run_dir)
+        if item.node in wanted and not path.is_file():
+            why = "the worker that ran it ended before a verdict" if item.node in begun else "no worker was left for it"
+            store.write_verdict(path, session.lost(item, why), run_dir)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -1,9 +1,10 @@
 """One scenario, from plan to verdict. `run_item` reads top to bottom in the order of docs/architecture.md:
 
-    lease → build → flash → arm → stimulate → collect → decode → diagnose → verdict
+    lease → flash → arm → stimulate → collect → decode → diagnose → verdict
 
-What goes wrong on the bench's side is a LabError and becomes the verdict `lab`; what the device does wrong is a
-`DeviceTrouble` and becomes evidence. Each phase has its own bound, which starts when the phase before ended.
+(The run as a whole has claimed its boards and built its firmware before: harness/session.py.) What goes wrong on the
+bench's side is a LabError and becomes the verdict `lab`; what the device does wrong is a `DeviceTrouble` and becomes
+evidence. Each phase has its own bound, which starts when the phase before ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import msgspec
 from harness import provision, store
 from harness.device import backtrace
 from harness.device.base import Locates
-from harness.device.boards import emulated, open_board
+from harness.device.boards import Fresh, Source
 from harness.device.console import console
 from harness.device.shim import (
     CommandRefused,
@@ -35,11 +36,10 @@ from harness.device.shim import (
 )
 from harness.diagnosis.compare import Fit, compare
 from harness.diagnosis.engine import diagnose
-from harness.errors import BoardBusy, HilError, LabError
+from harness.errors import HilError, LabError
 from harness.evidence import broker_log, uart, wire
 from harness.evidence.capture import capture
 from harness.evidence.pcapng import with_secrets
-from harness.lab.lease import lease
 from harness.lab.pki import Pki
 from harness.lab.profiles import Profile
 from harness.model import Attempt, Cause, Diagnosis, Evidence, Image, Listener, SetDifference, Verdict, VerdictName
@@ -58,7 +58,7 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """What all scenarios of a run share. `now` is the run's date, for entries that end."""
+    """What all scenarios of a run on one target share, in one worker. `boards`: where their boards come from."""
 
     run_dir: Path
     target: Target
@@ -68,6 +68,7 @@ class Bench:
     defects: tuple[str, ...] = ()
     retries: int = 0
     step: Step = lambda name: None
+    boards: Source = field(default_factory=Fresh)
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,6 @@ def _attempt(
             fit = seen.fit
             bench.step("verdict")
             ruling = judge(seen)
-    except BoardBusy:
-        raise
     except LabError as error:
         cause = Cause(id=error.cause, side="lab", confidence="certain", explain=error.what, fix=error.fix)
         ruling = Ruling(verdict="lab", why=error.what, causes=[cause])
@@ -152,18 +151,18 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
     foreign = 0
     with ExitStack() as stack:
         bench.step("lease")
-        stack.enter_context(lease(bench.target.id, f"hil run {item.node}", exclusive=not emulated(bench.target)))
-        bench.step("flash")
-        board = stack.enter_context(open_board(bench.target, bench.image, workdir))
+        board = stack.enter_context(bench.boards.take(bench.target, bench.image, item.node, workdir, bench.step))
         bench.step("arm")
-        running = stack.enter_context(broker(profile, bench.pki, workdir, keylog=keylog))
+        running = stack.enter_context(
+            broker(profile, bench.pki, workdir, keylog=keylog, address=board.listen_address)
+        )
         live = None
         if board.capture_interface is not None:
             comment = f"hil {item.node} {bench.run_dir.name}"
             live = stack.enter_context(
                 capture(board.capture_interface, f"tcp port {running.port}", capture_file, comment)
             )
-        tty = stack.enter_context(console(board.console_path, workdir / "uart.log", baud=bench.target.console.baud))
+        tty = stack.enter_context(console(board.console_path, workdir / "uart.log", baud=board.baud))
         shim = Shim(tty, alive=board.alive, last_words=board.last_words, silence=bench.target.limits.silence_ms / 1000)
         bench.step("boot")
         settings = provision.settings(item, profile, board.broker_address, running.port, bench.defects)

@@ -1,5 +1,5 @@
-"""A run as a whole: what is asked for, the folder, what all scenarios share, and the end. The controller (one process)
-prepares and finishes; workers open what was prepared.
+"""A run as a whole: what is asked for, its boards, its folder, what all scenarios share, and the end. The controller
+(one process) does `planned → claimed → new_run_dir → prepare … finish`; workers `open_bench` what was prepared.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from pathlib import Path
 import msgspec
 
 from harness import firmware, scenario, store
+from harness.device.boards import check_entry, emulated, self_made, source
 from harness.errors import (
     EXIT_FAILED,
     EXIT_FLAKY,
     EXIT_LAB,
     EXIT_NOTHING,
     EXIT_OK,
+    HilError,
     LabError,
+    NothingSelected,
     UsageError,
 )
+from harness.lab import inventory, pool, profiles
 from harness.lab import pki as pkis
-from harness.lab import profiles
 from harness.model import Cause, Image, RunSummary, Verdict
 from harness.paths import RUNS
 from harness.plan import PlanItem, Selection, plan
@@ -33,12 +36,17 @@ from harness.target import load as load_targets
 
 FAILED_BEFORE = ("fail", "lab", "flaky")
 PREPARED = "secrets/prepared.json"
+BOARDS = "secrets/boards"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for."""
+    """What a person asked for. `target`: one or several, with commas between; `boards`: at most so many of a target."""
 
     target: str
+    all_boards: bool = False  # every target that has a board in lab.toml
+    boards: int = 0
+    wait: float = 0.0  # s
+    reflash: bool = False
     ids: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
@@ -57,9 +65,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     options: Options
     started: str
-    image: str
-    sha256: str
     git: str
+    targets: tuple[str, ...]
+    images: dict[str, Image] = {}
+    boards: dict[str, tuple[str, ...]] = {}  # claimed, by target
+    refused: dict[str, tuple[str, str, str]] = {}  # why a target has no board or no image: cause, what, fix
 
 
 def selection(options: Options) -> Selection:
@@ -84,10 +94,59 @@ def _shard(text: str) -> tuple[int, int] | None:
     return int(first), int(second)
 
 
-def planned(options: Options) -> tuple[Target, tuple[PlanItem, ...]]:
+def targets_of(options: Options) -> tuple[Target, ...]:
+    """What is to be run on. UsageError for an unknown name, LabError when every board is wanted and there is none."""
+    known = load_targets()
+    names = [name.strip() for name in options.target.split(",") if name.strip()]
+    if options.all_boards:
+        names = [entry.target for entry in inventory.load().values()]
+        if not names:
+            raise LabError("lab.probe_missing", "no board in lab.toml", "attach one and run hil boards --scan")
+    if not names:
+        raise UsageError("no target", "hil run --target qemu-m33")
+    return tuple(find(name, known) for name in dict.fromkeys(names))
+
+
+def planned(options: Options) -> tuple[tuple[Target, ...], tuple[PlanItem, ...]]:
     """Everything selected, checked; raises before anything is started."""
-    target = find(options.target, load_targets())
-    return target, plan(scenario.load(), profiles.load(), target, selection(options), options.defects)
+    targets = targets_of(options)
+    scenarios, known, wanted = scenario.load(), profiles.load(), selection(options)
+    items: list[PlanItem] = []
+    for target in targets:
+        try:
+            items += plan(scenarios, known, target, wanted, options.defects)
+        except NothingSelected:
+            if len(targets) == 1:
+                raise
+    if not items:
+        raise NothingSelected("no scenario fits the selection", "`hil list` names what there is")
+    return targets, tuple(items)
+
+
+def from_lab(options: Options, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """The targets whose boards come from lab.toml: all hardware, virtual boards that are listed there, and emulated
+    ones where every listed board is asked for."""
+    lab = inventory.load()
+
+    def listed(target: Target) -> bool:
+        return bool(inventory.of_target(target.id, lab)) and (options.all_boards or not emulated(target))
+
+    return tuple(target.id for target in targets if not self_made(target) or listed(target))
+
+
+def claimed(options: Options, targets: tuple[Target, ...], say: Callable[[str], None]) -> pool.Claims:
+    """The boards of the run, held from here on; at once or within --wait, before anything is built. See pool.claim."""
+    wanted = from_lab(options, targets)
+    if not wanted:
+        return pool.Claims()
+    lab = inventory.load()
+    for target in targets:
+        for entry in inventory.of_target(target.id, lab) if target.id in wanted else ():
+            check_entry(entry, target)
+    return pool.claim(
+        wanted, lab, f"hil run --target {','.join(wanted)}", wait=options.wait, most=options.boards,
+        partial=options.all_boards, say=say,
+    )  # fmt: skip
 
 
 def run_folder(name: str) -> Path:
@@ -123,36 +182,76 @@ def new_run_dir(options: Options) -> Path:
     raise LabError("lab.disk_full", f"{RUNS}: no free name", "choose a --run-dir")
 
 
-def prepare(options: Options, run_dir: Path, *, say: Callable[[str], None] = lambda text: None) -> Bench:
-    """Builds the firmware and makes the certificates, once."""
-    target, _ = planned(options)
-    say(f"build {target.id}")
-    image = firmware.built(target, keep=run_dir / "firmware", progress=say)
+def prepare(
+    options: Options,
+    run_dir: Path,
+    *,
+    claims: pool.Claims | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Bench:
+    """Builds the firmware of each target and makes the certificates, once. Returns the bench of the first target."""
+    targets = targets_of(options)
+    claims = claims or pool.Claims()
+    refused = {name: _reason(error) for name, error in claims.refused.items()}
+    images: dict[str, Image] = {}
+    for target in targets:
+        if target.id in refused:
+            continue
+        say(f"build {target.id}")
+        try:
+            # One folder a target when there are several: their images may have the same name.
+            keep = run_dir / "firmware" / (target.id if len(targets) > 1 else "")
+            images[target.id] = firmware.built(target, keep=keep, progress=say)
+        except HilError as error:
+            if not options.all_boards:
+                raise
+            refused[target.id] = _reason(error)
+            say(f"{target.id}: {error}")
     say("certificates")
     secrets = run_dir / "secrets"
     secrets.mkdir(mode=0o700, exist_ok=True)
     pkis.generate(secrets / "pki", progress=say)
+    git = next((image.git for image in images.values() if image.git), "unknown")
     prepared = Prepared(
-        options=options, started=now(), image=str(image.path), sha256=image.sha256, git=image.git or "unknown"
-    )
-    store.write_whole(run_dir / PREPARED, msgspec.json.encode(prepared))
+        options=options, started=now(), git=git, targets=tuple(t.id for t in targets), images=images,
+        boards={name: ids for name, ids in claims.boards.items() if name not in refused}, refused=refused,
+    )  # fmt: skip
+    store.write_whole(run_dir / PREPARED, store.encode(prepared))
     return open_bench(run_dir)
 
 
-def open_bench(run_dir: Path, step: Callable[[str], None] = lambda name: None) -> Bench:
-    """What `prepare` made, for whoever runs scenarios."""
-    prepared = msgspec.json.decode((run_dir / PREPARED).read_bytes(), type=Prepared)
+def _reason(error: HilError) -> tuple[str, str, str]:
+    return getattr(error, "cause", "lab.build_failed"), error.what, error.fix
+
+
+def read_prepared(run_dir: Path) -> Prepared:
+    return store.decode((run_dir / PREPARED).read_bytes(), Prepared)
+
+
+def open_bench(
+    run_dir: Path, step: Callable[[str], None] = lambda name: None, *, target: str = "", turn: int = 0
+) -> Bench:
+    """What `prepare` made, for whoever runs scenarios of `target` (the first); close its `boards` at the end. `turn`:
+    the worker's number."""
+    prepared = read_prepared(run_dir)
     options = prepared.options
+    table = find(target or prepared.targets[0], load_targets())
+    boards = pool.Pool(run_dir / BOARDS, prepared.boards, prepared.refused, turn)
     return Bench(
         run_dir=run_dir,
-        target=find(options.target, load_targets()),
-        image=Image(path=Path(prepared.image), sha256=prepared.sha256, git=prepared.git),
+        target=table,
+        image=prepared.images.get(table.id, NO_IMAGE),
         profiles=profiles.load(),
         pki=pkis.Pki(run_dir / "secrets" / "pki"),
         defects=options.defects,
         retries=options.retries,
         step=step,
+        boards=source(table, boards, run_dir, reflash=options.reflash),
     )
+
+
+NO_IMAGE = Image(path=Path(), sha256="", git="")
+"""Of a target that was refused: nothing reads it."""
 
 
 def lost(item: PlanItem, why: str) -> Verdict:
@@ -168,11 +267,10 @@ def finish(run_dir: Path) -> RunSummary:
     """run.json and the reports, from what is on disk; `reports/latest` points here."""
     from harness import report
 
-    prepared = msgspec.json.decode((run_dir / PREPARED).read_bytes(), type=Prepared)
-    target = prepared.options.target
+    prepared = read_prepared(run_dir)
     summary = store.summary_of(
-        store.read_verdicts(run_dir), started=prepared.started, finished=now(), targets=(target,), git=prepared.git,
-        images={target: Image(path=Path(prepared.image), sha256=prepared.sha256, git=prepared.git)},
+        store.read_verdicts(run_dir), started=prepared.started, finished=now(), targets=prepared.targets,
+        git=prepared.git, images=prepared.images,
     )  # fmt: skip
     store.write_run(run_dir, summary)
     report.write_all(run_dir, summary)

@@ -11,13 +11,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from harness.errors import LabError, UsageError
 from harness.model import Evidence, RunSummary, Verdict
 
+T = TypeVar("T")
 VERDICT = "verdict.json"
 RUN = "run.json"
 
@@ -85,6 +86,11 @@ def write_run(run_dir: Path, summary: RunSummary) -> None:
 def encode(value: Any) -> bytes:
     """Readable JSON of a model value."""
     return msgspec.json.format(msgspec.json.encode(value, enc_hook=_encode)) + b"\n"
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The other way round. msgspec.DecodeError."""
+    return msgspec.json.decode(data, type=kind, dec_hook=_decode)
 
 
 def read_run(run_dir: Path) -> RunSummary:

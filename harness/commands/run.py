@@ -6,26 +6,39 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, UsageError
+
+if TYPE_CHECKING:
+    from harness.lab.pool import Claims
+    from harness.progress import Progress
+    from harness.session import Options
+    from harness.target import Target
 
 EXAMPLE = """examples:
   hil run --target native                     everything that applies, on a Linux process
   hil run --target qemu-m33 -k tls13 -n 2     TLS 1.3 on an emulated board, two at once
   hil run --target native T12-02 T13-01       two scenarios
   hil run --target native --only-failed       what failed last time
-  hil run --target native --json > run.json   the verdicts as data"""
+  hil run --target native --json > run.json   the verdicts as data
+  hil run --target h563 --wait 600            on a board of lab.toml, waiting 10 minutes for it
+  hil run --all-boards                        on every board of lab.toml, all at once"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="ids such as T12-02 (all that apply)")
-    parser.add_argument("--target", default=os.environ.get("HIL_TARGET", "qemu-m33"), metavar="ID",
-                        help="what to run on (HIL_TARGET, else qemu-m33)")  # fmt: skip
+    parser.add_argument("--target", action="append", default=[], metavar="ID[,ID]",
+                        help="what to run on, one or several (HIL_TARGET, else qemu-m33)")  # fmt: skip
+    parser.add_argument("--all-boards", action="store_true", help="on every board of lab.toml")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a held board (0)")
+    parser.add_argument("--reflash", action="store_true", help="program boards that hold the image already, too")
     parser.add_argument(
         "-k", dest="keyword", default="", metavar="EXPR", help="pytest's expression over names and layers"
     )
-    parser.add_argument("-n", dest="workers", default="", metavar="N", help="how many at once (emulated boards: 2)")
+    parser.add_argument("-n", dest="workers", default="", metavar="N",
+                        help="how many at once (one a board; emulated boards: 2)")  # fmt: skip
     parser.add_argument("--layer", action="append", default=[], metavar="NAME", help="only this layer (repeatable)")
     parser.add_argument("--profile", action="append", default=[], metavar="NAME", help="only this broker profile")
     parser.add_argument("--only-failed", nargs="?", const="latest", default="", metavar="RUN",
@@ -45,14 +58,21 @@ def run(arguments: argparse.Namespace) -> int:
     from harness import session
     from harness.lab import sandbox
 
+    if arguments.all_boards and arguments.target:
+        raise UsageError("--all-boards and --target exclude each other", "use one of them")
+    if arguments.workers and not arguments.workers.isdigit():
+        raise UsageError(f"-n {arguments.workers}: not a number", "for example -n 2")
+    targets_wanted = "" if arguments.all_boards else os.environ.get("HIL_TARGET", "qemu-m33")
     options = session.Options(
-        target=arguments.target, ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
+        target=",".join(arguments.target) or targets_wanted, all_boards=arguments.all_boards, wait=arguments.wait,
+        reflash=arguments.reflash, boards=int(arguments.workers or 0),
+        ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
         profiles=tuple(arguments.profile), only_failed=arguments.only_failed, shard=arguments.shard,
         defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,
         run_dir=arguments.run_dir,
         repeat=arguments.repeat,
     )  # fmt: skip
-    target, items = session.planned(options)
+    targets, items = session.planned(options)
     if arguments.scenarios:
         from harness import scenario
 
@@ -65,8 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
         for item in (i for i in items if _fits(arguments.keyword, f"{i.node} {i.scenario.layer} {i.profile}")):
             print(f"{'skip' if item.skip else 'run':4}  {item.node:60}  {item.skip or item.scenario.title}")
         return 0
-    sandbox.enter()
-    return _pytest(arguments, options, workers=_workers(arguments.workers, target))
+    if not session.from_lab(options, targets):  # a board must reach the broker: no network of our own then
+        sandbox.enter()
+    from harness import progress  # heavy: not before the sandbox, which starts us anew
+
+    watcher = progress.Progress(sys.stderr)
+    claims = session.claimed(options, targets, watcher.phase)
+    try:
+        for name, error in claims.refused.items():
+            print(f"hil: {name}: goes without: {error}", file=sys.stderr)
+        return _pytest(arguments, options, watcher, claims, _workers(arguments.workers, claims, targets))
+    finally:
+        claims.release()
 
 
 def _fits(expression: str, text: str) -> bool:
@@ -84,25 +114,31 @@ def _fits(expression: str, text: str) -> bool:
         raise UsageError(f"-k {expression}: {error}", "for example -k 'tls13 and not CH-13'") from error
 
 
-def _workers(wanted: str, target: object) -> str:
-    from harness.device.boards import emulated
-    from harness.target import Target
+def _workers(wanted: str, claims: Claims, targets: tuple[Target, ...]) -> str:
+    """One a board, and for boards that are made as wanted what the machine bears. "" for one: then no worker is
+    needed."""
+    held = len(claims)
+    made = [t for t in targets if t.id not in claims.boards and t.id not in claims.refused]
+    if wanted and not made:
+        return str(min(int(wanted), held))
+    if not wanted and not made:
+        return str(held) if held > 1 else ""
+    return wanted or str(held + max(2, min(4, os.cpu_count() or 2)))
 
-    assert isinstance(target, Target)
-    if wanted or not emulated(target):
-        return wanted
-    return str(max(2, min(4, os.cpu_count() or 2)))
 
-
-def _pytest(arguments: argparse.Namespace, options: object, workers: str) -> int:
+def _pytest(
+    arguments: argparse.Namespace, options: Options, watcher: Progress, claims: Claims, workers: str
+) -> int:
     import pytest
 
-    from harness import progress, session, store
+    from harness import pytest_plugin, session, store
     from harness.paths import ROOT, SCENARIOS
 
-    assert isinstance(options, session.Options)
     words = ["-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={ROOT}", "-s",
              f"--target={options.target}", f"--retries={options.retries}"]  # fmt: skip
+    words += [f"--boards={options.boards}", f"--wait={options.wait}"]
+    words += ["--all-boards"] if options.all_boards else []
+    words += ["--reflash"] if options.reflash else []
     words += [f"--scenario={x}" for x in options.ids] + [f"--layer={x}" for x in options.layers]
     words += [f"--profile={x}" for x in options.profiles] + [f"--defect={x}" for x in options.defects]
     for flag, value in (("only-failed", options.only_failed), ("shard", options.shard)):
@@ -114,8 +150,8 @@ def _pytest(arguments: argparse.Namespace, options: object, workers: str) -> int
     words += getattr(arguments, "pytest_args", [])
     run_dir = session.new_run_dir(options)
     words.append(f"--run-dir={run_dir}")
-    watcher = progress.Progress(sys.stderr)
-    code = int(pytest.main([*words, str(SCENARIOS)], plugins=[Named(watcher)]))
+    door = pytest_plugin.Door(claims, watcher.phase)
+    code = int(pytest.main([*words, str(SCENARIOS)], plugins=[Named(watcher), door]))
     return _end(arguments, run_dir, code, watcher, store)
 
 
@@ -142,7 +178,8 @@ def _end(arguments: argparse.Namespace, run_dir: Path, code: int, watcher: objec
     if arguments.json:
         sys.stdout.write((run_dir / RUN).read_text() if (run_dir / RUN).is_file() else encode(summary).decode())
     distinct = len({v.id.partition("[")[0] for v in summary.verdicts if v.verdict == "pass"})
-    print(f"{totals_line(summary.totals)} ({distinct} scenarios passed) on {arguments.target}", file=sys.stderr)
+    where = ", ".join(summary.targets)
+    print(f"{totals_line(summary.totals)} ({distinct} scenarios passed) on {where}", file=sys.stderr)
     shown = run_dir.relative_to(Path.cwd()) if run_dir.is_relative_to(Path.cwd()) else run_dir
     print(f"report: {shown}/index.html", file=sys.stderr)
     if code == EXIT_INTERRUPTED:

@@ -10,13 +10,16 @@ from typing import Protocol, runtime_checkable
 class Board(Protocol):
     """One device under test, leased and flashed.
 
-    `console_path`: what pyserial opens (path or URL), there before `start`. `broker_address`: where the device reaches
-    a broker that runs on this host. `capture_interface`: the interface that carries the device's packets, or None when
-    the board itself records them (`collect_capture`).
+    `console_path`: what pyserial opens (path or URL), there before `start`; `baud`: its bit rate. `broker_address`:
+    where the device reaches a broker that runs on this host; `listen_address`: where that broker listens.
+    `capture_interface`: the interface that carries the device's packets, or None when the board itself records them
+    (`collect_capture`).
     """
 
     console_path: str
+    baud: int
     broker_address: str
+    listen_address: str
     capture_interface: str | None
 
     def start(self) -> None:

@@ -30,6 +30,8 @@ class NativeBoard:
     """A `Board`; made by `native_board`."""
 
     capture_interface: str | None = "lo"
+    listen_address = LOOPBACK
+    baud = 115200  # a pty has none
 
     def __init__(self, image: Path, workdir: Path, broker_address: str = LOOPBACK) -> None:
         if not os.access(image, os.X_OK):

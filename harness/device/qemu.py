@@ -52,6 +52,8 @@ class QemuBoard:
     """A `Board`; made by `qemu_board`, which starts the process and ends it."""
 
     capture_interface: str | None = None  # the wire is inside: see collect_capture
+    listen_address = BROKER
+    baud = 115200  # a pty has none
 
     def __init__(self, target: Target, image: Image, workdir: Path) -> None:
         if target.qemu is None:

@@ -7,7 +7,9 @@ same: calls from others than the main thread are carried out by one thread that 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from harness.errors import LabError
 
 File = None | int | IO[Any]
 
+PR_SET_PDEATHSIG = 1
 TERM_TIMEOUT = 3.0  # seconds a program has to end after SIGTERM
 KILL_TIMEOUT = 5.0  # seconds the kernel has to end it after SIGKILL
 
@@ -75,6 +78,15 @@ def spawn(
     if threading.current_thread() is threading.main_thread():
         return start()
     return _spawner(os.getpid()).submit(start).result()
+
+
+def die_with(parent: int) -> None:
+    """The kernel ends this process (SIGKILL) when `parent`, which started it, ends. Returns only while that lives."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise LabError("lab.tool_missing", f"prctl: {os.strerror(ctypes.get_errno())}", "Linux is needed")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def stop(

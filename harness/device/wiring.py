@@ -1,0 +1,93 @@
+"""How one board is reached from this host: `wired(entry, target)` joins lab.toml and the target's table, `virtual(...)`
+is the same for a virtual board's folder. No I/O beyond looking up a name.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.device.flash.base import Rig
+from harness.device.virtual import CONSOLE, UPLINK, interface
+from harness.errors import UsageError
+from harness.evidence import uplink
+from harness.lab.inventory import BoardEntry
+from harness.peer.ports import is_ipv4
+from harness.target import Target
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """How one board is reached. `uplink`: its second UART, "" without; `framing`: what it speaks there."""
+
+    board: str
+    rig: Rig
+    console: str
+    baud: int
+    uplink: str
+    framing: Literal["ppp", "slip"]
+    capture: str | None
+    broker_address: str
+    listen_address: str
+    alive: Callable[[], bool] = lambda: True
+
+
+def wired(entry: BoardEntry, target: Target) -> Wiring:
+    """A board of lab.toml, as labgrid.reached gave it. UsageError when its entry lacks what the target needs."""
+    if isinstance(entry.virtual, str):
+        return virtual(entry.id, Path(entry.virtual), target, console=entry.serial)
+    if not entry.serial and not entry.labgrid:
+        raise UsageError(f"board `{entry.id}`: key `serial` is missing", "hil boards --scan names the ports")
+    address = entry.broker_address or target.network.broker_address
+    if entry.uplink:
+        address = uplink.HOST_ADDRESS
+    elif not address:
+        raise UsageError(f"board `{entry.id}`: key `broker_address` is missing", "an address of this host it can reach")
+    elif not entry.capture:
+        raise UsageError(f"board `{entry.id}`: key `capture` is missing", "the interface of this host towards it")
+    runner = entry.runner or target.flash.flasher
+    rig = Rig(
+        board=entry.id, target=target.id, flasher=runner, config=target.flash.config_for(entry.runner),
+        address=target.flash.address, probe_id=entry.probe_id, probe_path=entry.probe_path,
+        params=(*(target.flash.params if runner == target.flash.flasher else ()), *entry.runner_params),
+        prefix=entry.runner_prefix, timeout_s=entry.flash_timeout or target.flash.timeout_s, mcu=target.mcu,
+    )  # fmt: skip
+    return Wiring(
+        board=entry.id, rig=rig, console=entry.serial, baud=entry.baud or target.console.baud, uplink=entry.uplink,
+        framing=_framing(target), capture=None if entry.uplink else entry.capture, broker_address=address,
+        listen_address=LOOPBACK if entry.uplink else _numeric(entry.id, address),
+    )  # fmt: skip
+
+
+def virtual(
+    board: str, folder: Path, target: Target, *, console: str = "", alive: Callable[[], bool] = lambda: True
+) -> Wiring:
+    """A running virtual board. `console`: where else its console is (a proxy, an exporter)."""
+    rig = Rig(
+        board=board, target=target.id, flasher="openocd", config=target.flash.config, address=target.flash.address,
+        params=interface(folder), timeout_s=target.flash.timeout_s, mcu=target.mcu,
+    )  # fmt: skip
+    return Wiring(
+        board=board, rig=rig, console=console or str(folder / CONSOLE), baud=target.console.baud,
+        uplink=str(folder / UPLINK), framing=_framing(target), capture=None, broker_address=uplink.HOST_ADDRESS,
+        listen_address=LOOPBACK, alive=alive,
+    )  # fmt: skip
+
+
+def _framing(target: Target) -> Literal["ppp", "slip"]:
+    return "slip" if target.network.kind.startswith("slip") else "ppp"
+
+
+def _numeric(board: str, address: str) -> str:
+    if is_ipv4(address):
+        return address
+    try:
+        return socket.gethostbyname(address)
+    except OSError as error:
+        what = f"board `{board}`: key `broker_address`: {address}: {error.strerror}"
+        raise UsageError(what, "write an IPv4 address") from error
