@@ -1,5 +1,5 @@
 # lwIP as a static library `hil_lwip`: IPv4, raw API, no operating system. Options are in net/lwipopts.h.
-# HIL_LWIP_PPP (set by the board before): with PPP over a serial line, which HIL_NET_PPP in its definitions switches on.
+# HIL_LWIP_PPP (set by the board before): with PPP, which HIL_NET_PPP among its definitions switches on.
 set(HIL_LWIP ${HIL_LIB_SOURCES}/lwip/src)
 set(HIL_LWIP_CORE ${HIL_LWIP}/core)
 add_library(hil_lwip STATIC

@@ -27,13 +27,16 @@
 #define LWIP_TCP_TIMESTAMPS 0
 
 #ifdef HIL_NET_PPP
+#define PPP_SUPPORT     1
+#define PPPOS_SUPPORT   1
+#define VJ_SUPPORT      0
+#define FSM_DEFTIMEOUT  1 /* s; on a wire, not on a modem */
+#define PPP_MAXIDLEFLAG 0 /* every frame begins with a flag: the first one after boot would have none */
+#endif
+
+#ifdef HIL_NET_SERIAL
 /* A serial line, and RAM of a small part: what comes at once is four segments, in pieces that fit the pool.
  */
-#define PPP_SUPPORT       1
-#define PPPOS_SUPPORT     1
-#define VJ_SUPPORT        0
-#define FSM_DEFTIMEOUT    1 /* s; on a wire, not on a modem */
-#define PPP_MAXIDLEFLAG   0 /* every frame begins with a flag: the first one after boot would have none */
 #define LWIP_ARP          0
 #define LWIP_ETHERNET     0
 #define LWIP_DHCP         0

@@ -25,7 +25,9 @@
 void hil_console_handler(void);
 void hil_uplink_handler(void);
 
-/* The peer gives our address; it shall be the gateway, and names are asked for here. */
+/* Over PPP the peer gives our address, and shall be the gateway itself; SLIP takes what stands here. */
+#define HIL_IP_ADDRESS "10.0.2.15"
+#define HIL_IP_NETMASK "255.255.255.0"
 #define HIL_IP_GATEWAY "10.0.2.2"
 #define HIL_IP_DNS     "10.0.2.3"
 

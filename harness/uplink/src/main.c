@@ -157,6 +157,8 @@ static void forget(struct way *way) {
 static int start_slirp(struct uplink *u) {
     forget(&u->up);
     forget(&u->down);
+    u->down.deframer.synced =
+        true; /* its greeting goes to its stderr; a first SLIP packet has no flag before it */
     u->pty = hil_slirp_start(u->slirp, u->framing, u->host_address, &u->pid);
     u->slirp_since_ms = now_ms();
     return u->pty >= 0 ? 0 : complain(u->slirp, strerror(errno));
@@ -197,7 +199,7 @@ static void note(struct uplink *u, const struct way *way, enum hil_frame what, c
 
 /* slirp's greeting, a boot loader's words: what comes before the first flag is not for the other side.
  * Returns how many of the bytes are left. */
-static size_t skip_greeting(const struct uplink *u, struct way *way, size_t len) {
+static size_t skip_noise(const struct uplink *u, struct way *way, size_t len) {
     uint8_t *bytes = way->held + way->used;
     if (way->deframer.synced) {
         return len;
@@ -213,7 +215,7 @@ static size_t skip_greeting(const struct uplink *u, struct way *way, size_t len)
 
 /* Takes `len` bytes that were just read behind `used`. */
 static void take(struct uplink *u, struct way *way, size_t len) {
-    size_t end = way->used + skip_greeting(u, way, len);
+    size_t end = way->used + skip_noise(u, way, len);
     while (way->used < end) {
         enum hil_frame what;
         const uint8_t *frame;

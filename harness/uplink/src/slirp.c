@@ -37,8 +37,8 @@ static _Noreturn void become_slirp(const char *program, enum hil_framing framing
             const char *in;
             char *out;
         } word = {program}, address = {special};
-        char ppp[] = "-P", slip[] = "nocompress", mtu[] = "mtu 1500";
-        char *arguments[] = {word.out, framing == HIL_FRAMING_PPP ? ppp : slip, mtu, address.out, NULL};
+        char mtu[] = "mtu 1500", ppp[] = "-P"; /* without -P it finds out that it is SLIP */
+        char *arguments[] = {word.out, mtu, address.out, framing == HIL_FRAMING_PPP ? ppp : NULL, NULL};
         execvpe(program, arguments, environment);
         failed = errno;
     }
