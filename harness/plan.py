@@ -124,6 +124,11 @@ def why_not(scenario: Scenario, variant: Variant, device: DeviceSetup, profile: 
     for defect in (*scenario.defects, *device.defect):
         if defect not in target.defects:
             return f"the firmware cannot do what the stimulus needs: {defect}"
+    if target.level != "command":
+        if device != DeviceSetup() or scenario.broker == "down":
+            return f"needs commands to the device: its firmware is at level {target.level}"
+        if (variant.fits or scenario.fits).outcome != "any":  # not only what it sends
+            return f"needs the run's certificates in the device: its firmware is at level {target.level}"
     if device.stack and target.stack_family not in device.stack:
         return f"no settings for the stack {target.stack}"
     can = [v for v in ("1.2", "1.3") if f"tls{v}" in target.capabilities]

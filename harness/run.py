@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from harness import provision, store
+from harness import observe, provision, store
 from harness.device import backtrace
 from harness.device.base import Locates
 from harness.device.boards import Fresh, Source
@@ -154,7 +154,8 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
         board = stack.enter_context(bench.boards.take(bench.target, bench.image, item.node, workdir, bench.step))
         bench.step("arm")
         running = stack.enter_context(
-            broker(profile, bench.pki, workdir, keylog=keylog, address=board.listen_address)
+            broker(profile, bench.pki, workdir, keylog=keylog, address=board.listen_address,
+                   port=observe.port(bench.target))
         )
         live = None
         if board.capture_interface is not None:
@@ -165,17 +166,22 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
         tty = stack.enter_context(console(board.console_path, workdir / "uart.log", baud=board.baud))
         shim = Shim(tty, alive=board.alive, last_words=board.last_words, silence=bench.target.limits.silence_ms / 1000)
         bench.step("boot")
-        settings = provision.settings(item, profile, board.broker_address, running.port, bench.defects)
+        settings: dict[str, str] = {}
         refused = ""
         try:
             board.start()
-            shim.wait_ready(bench.target.limits.boot_ms / 1000)
-            bench.step("settings")
-            _configure(shim, settings, provision.slots(item, profile, bench.pki))
-            if item.scenario.broker == "down":
-                running.stop()
-            bench.step("stimulate")
-            end = _play(shim, item, settings)
+            if bench.target.level == "command":
+                shim.wait_ready(bench.target.limits.boot_ms / 1000)
+                bench.step("settings")
+                settings = provision.settings(item, profile, board.broker_address, running.port, bench.defects)
+                _configure(shim, settings, provision.slots(item, profile, bench.pki))
+                if item.scenario.broker == "down":
+                    running.stop()
+                bench.step("stimulate")
+                end = _play(shim, item)
+            else:
+                bench.step("observe")
+                end = observe.watch(tty, running, bench.target)
         except CommandRefused as error:
             refused = f"the shim does not do what the stimulus needs: {error}"
             end = DeviceEnd("gone", detail=str(error))
@@ -215,7 +221,7 @@ def _configure(shim: Shim, settings: dict[str, str], slots: dict[str, bytes]) ->
         shim.put(name, data)
 
 
-def _play(shim: Shim, item: PlanItem, settings: dict[str, str]) -> DeviceEnd:
+def _play(shim: Shim, item: PlanItem) -> DeviceEnd:
     """RUN, and until `done`; a second time when the scenario says so."""
     bound = float(item.scenario.seconds)
     shim.run()

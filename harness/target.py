@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,10 +61,14 @@ class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kind: str
     baud: int = 115200
     port: str = ""
+    boot: str = ""  # level observe: a pattern in what it prints when it has booted; "": not waited for
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`broker_port`: what an unmodified image calls (level observe); other firmware is told a free one."""
+
     kind: str
+    broker_port: int = 0
     broker_address: str = ""
     device_address: str = ""
 
@@ -121,13 +126,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def load(folder: Path = TARGETS) -> dict[str, Target]:
-    """Every target by id."""
+    """Every target by id: those of the repository and, for the default folder, those in the folder HIL_TARGETS."""
     found: dict[str, Target] = {}
-    for path in sorted(folder.glob("*.toml")):
+    own = os.environ.get("HIL_TARGETS") if folder == TARGETS else None
+    for path in (*sorted(folder.glob("*.toml")), *(sorted(Path(own).glob("*.toml")) if own else ())):
         document: dict[str, Any] = tables.read(path)
         target = tables.convert(path, path.stem, document, Target)
         if target.id != path.stem:
             raise UsageError(f"{path}: key `id`: `{target.id}` is not the file's name", f'write id = "{path.stem}"')
+        if target.id in found:
+            raise UsageError(f"{path}: there is a target `{target.id}` already", "give it another name")
         found[target.id] = target
     if not found:
         raise UsageError(f"{folder}: no targets here", "name the folder that holds the target files")
