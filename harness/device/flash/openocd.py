@@ -1,0 +1,246 @@
+"""Drives OpenOCD: separate steps in one process, each a phase with a time-out, its servers off.
+
+    identify    init, id registers                            the chip is known before anything is written
+    program     init, reset init, flash write_image erase, verify_image, reset run
+    holds       the same without the writing
+
+`program` of OpenOCD itself is not used: it swallows the byte count and the differing addresses. Which OpenOCD: one that
+has the target's configuration (harness/device/flash/tools.py). What a run was, openocd_judge.py says.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from harness.device.flash import image as images
+from harness.device.flash import probes, tools
+from harness.device.flash.base import FlashError, Rig, Say, Step, silent
+from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed
+from harness.device.flash.tool import Outcome, Phase, ask, on_host, run
+from harness.errors import LabError
+
+PORTS = "gdb_port disabled; telnet_port disabled; tcl_port disabled"
+CONNECTED, HALTED, WRITTEN = "** hil: connected **", "** hil: halted **", "** hil: written **"
+CONNECT_S = 10.0  # a probe opens in under 2 s
+HALT_S = 15.0  # OpenOCD's own limits for reset and halt are 1 to 2 s a try
+WRITE_S, WRITE_RATE = 45.0, 4096  # s for erasing (18 s pass before OpenOCD says that a sector never ends); bytes/s
+VERIFY_S = 20.0
+RESET_S = 10.0
+UPLOAD_S = 60.0
+TOUCHING = ("write", "erase")  # phases that change the flash
+
+CPUID = 0xE000ED00
+ID_REGISTERS = {
+    "stm32f0x": 0x40015800, "stm32g0x": 0x40015800, "stm32l0": 0x40015800, "stm32f1x": 0xE0042000,
+    "stm32f2x": 0xE0042000, "stm32f3x": 0xE0042000, "stm32f4x": 0xE0042000, "stm32f7x": 0xE0042000,
+    "stm32g4x": 0xE0042000, "stm32l1": 0xE0042000, "stm32l4x": 0xE0042000, "stm32wbx": 0xE0042000,
+    "stm32wlx": 0xE0042000, "stm32l5x": 0xE0044000, "stm32u5x": 0xE0044000, "stm32h5x": 0x44024000,
+    "stm32h7x": 0x5C001000,
+}  # fmt: skip
+"""DBGMCU_IDCODE by target configuration; its low 12 bits are the device id (ST's reference manuals)."""
+ID_MASK = 0xFFF
+_WORD = re.compile(r"^0x([0-9a-fA-F]{8}): ([0-9a-fA-F]{8})\b")
+KINDS = {"stlink": ("stlink",), "cmsis-dap": ("cmsis-dap",), "jlink": ("jlink",)}
+
+
+class OpenOcd:
+    """A `Flasher`."""
+
+    name = "openocd"
+
+    def identify(self, rig: Rig, log: Path) -> str:
+        return self._identify(rig, log, silent)
+
+    def program(self, rig: Rig, image: Path, log: Path, say: Say) -> None:
+        facts = images.examine(image, rig.address)
+        start = time.monotonic()
+        self._identify(rig, log, say)
+        rig = msgspec.structs.replace(rig, timeout_s=max(1, rig.timeout_s - int(time.monotonic() - start)))
+        with self._there(rig, image) as path:
+            what = f"{facts.size / 1024:.0f} KB"
+            phases = (
+                Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
+                Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
+                Phase("write", WRITE_S + facts.size / WRITE_RATE, f"flash {rig.board}: erase and write {what}", HALTED),
+                Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: verify {what}", WRITTEN),
+                Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
+            )
+            place = f" 0x{rig.address:08x} bin" if facts.raw else ""
+            steps = (
+                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
+                f"flash write_image erase {_tcl(path)}{place}", f"echo {{{WRITTEN}}}",
+                f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
+                f"echo {{{RESET}}}", "reset run", f"echo {{{DONE}}}", "shutdown",
+            )  # fmt: skip
+            outcome = self._run(rig, steps, phases, log, say)
+        self._check(rig, outcome, programmed(facts.size), log)
+
+    def holds(self, rig: Rig, image: Path, log: Path) -> bool:
+        facts = images.examine(image, rig.address)
+        with self._there(rig, image) as path:
+            phases = (
+                Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
+                Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
+                Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: compare", HALTED),
+                Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
+            )
+            place = f" 0x{rig.address:08x} bin" if facts.raw else ""
+            steps = (
+                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
+                f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
+                f"echo {{{RESET}}}", "reset run", f"echo {{{DONE}}}", "shutdown",
+            )  # fmt: skip
+            outcome = self._run(rig, steps, phases, log, silent)
+        proof = Proof(lines=(VERIFIED, RESET, DONE), size=facts.size, write=False)
+        verdict = judge(outcome.status, outcome.lines, proof, timed_out=outcome.timed_out, flooded=outcome.flooded)
+        if not verdict.ok and verdict.cause == "lab.flash_verify_failed":
+            return False
+        self._check(rig, outcome, proof, log)
+        return True
+
+    def reset(self, rig: Rig, log: Path) -> None:
+        self._simple(rig, ("reset run",), RESET_S, log)
+
+    def halt(self, rig: Rig, log: Path) -> None:
+        self._simple(rig, ("reset halt",), HALT_S, log)
+
+    def recover(self, rig: Rig, step: Step, log: Path) -> None:
+        if step == "reset":
+            under = ("reset_config srst_only srst_nogate connect_assert_srst",)
+            self._simple(rig, ("reset halt",), HALT_S, log, before=under)
+        else:
+            self._simple(rig, ("reset init", "flash erase_sector 0 0 last"), WRITE_S, log, phase="erase")
+
+    # -- inside --
+
+    def _identify(self, rig: Rig, log: Path, say: Say) -> str:
+        wanted, register = _expected(rig)
+        reads = [CPUID] + ([register] if register else [])
+        phases = (
+            Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
+            Phase("identify", RESET_S, f"flash {rig.board}: identify", CONNECTED),
+        )
+        steps = ("init", f"echo {{{CONNECTED}}}", *(f"mdw 0x{a:08x}" for a in reads), f"echo {{{DONE}}}", "shutdown")
+        outcome = self._run(rig, steps, phases, log, say)
+        self._check(rig, outcome, Proof(), log)
+        words = {
+            int(word[1], 16): int(word[2], 16) for line in outcome.lines if (word := _WORD.match(line)) is not None
+        }
+        if any(address not in words for address in reads):
+            raise FlashError("lab.flash_failed", f"{rig.board}: OpenOCD read no id from the board",
+                             f"see {log}", evidence=outcome.lines[-3:])  # fmt: skip
+        if not register:
+            return ""
+        found = words[register] & ID_MASK
+        if wanted is not None and found != wanted:
+            raise FlashError(
+                "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
+                f"0x{wanted:03x}; nothing was written",
+                "attach the target's own board, or correct probe_id in lab.toml",
+                evidence=(f"0x{register:08x}: {words[register]:08x}",),
+            )  # fmt: skip
+        return f"0x{found:03x}"
+
+    def _simple(
+        self, rig: Rig, steps: Sequence[str], seconds: float, log: Path, *, phase: str = "reset",
+        before: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        phases = (
+            Phase("connect", CONNECT_S, f"{rig.board}: connect"),
+            Phase(phase, seconds, f"{rig.board}: {phase}", CONNECTED),
+        )
+        words = (*before, "init", f"echo {{{CONNECTED}}}", *steps, f"echo {{{DONE}}}", "shutdown")
+        self._check(rig, self._run(rig, words, phases, log, silent), Proof(), log)
+
+    def _run(self, rig: Rig, steps: Sequence[str], phases: Sequence[Phase], log: Path, say: Say) -> Outcome:
+        select = _selection(rig)
+        found = tools.openocd_for(rig)
+        argv: list[str | Path] = [*found.argv, *rig.params]
+        for command in select:
+            argv += ["-c", command]
+        for config in shlex.split(rig.config):
+            argv += ["-f", config]
+        for command in (PORTS, *steps):
+            argv += ["-c", command]
+        total = float(rig.timeout_s)
+        return run(on_host(rig.prefix, argv, total), phases, log, total=total, say=say)
+
+    def _check(self, rig: Rig, outcome: Outcome, proof: Proof, log: Path) -> None:
+        doing = f"in phase {outcome.timed_out} ({outcome.seconds:.0f} s)" if outcome.timed_out else ""
+        verdict = judge(outcome.status, outcome.lines, proof, timed_out=doing, flooded=outcome.flooded)
+        if verdict.ok:
+            return
+        raise FlashError(
+            verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (openocd.log: {log})",
+            evidence=verdict.matched, touched=any(outcome.began(phase) for phase in TOUCHING),
+        )  # fmt: skip
+
+    @contextmanager
+    def _there(self, rig: Rig, image: Path) -> Iterator[str]:
+        """The image's path where OpenOCD runs; a lab host gets a copy, which goes away again."""
+        if not rig.prefix:
+            yield str(image.resolve())
+            return
+        path = ask(rig, f'umask 077; f=$(mktemp "${{TMPDIR:-/tmp}}/hil-image-XXXXXX{image.suffix[:5]}") && cat >"$f" '
+                        '&& echo "$f"', UPLOAD_S, feed=image).strip()  # fmt: skip
+        if not re.fullmatch(r"/[A-Za-z0-9._/+-]+", path):
+            raise LabError("lab.probe_missing", f"{rig.board}: the lab host took no copy of the image", "is it full?")
+        try:
+            yield path
+        finally:
+            ask(rig, f"rm -f {shlex.quote(path)}", UPLOAD_S)
+
+
+def _selection(rig: Rig) -> tuple[str, ...]:
+    """The commands that pick the probe. One that is no USB device (remote_bitbang) is named by params."""
+    kind = _interface(rig)
+    if kind is None and not (rig.probe_id or rig.probe_path):
+        return ()
+    probe = probes.meant(rig, KINDS.get(kind or "", probes.ANY))
+    commands = [f"adapter serial {_tcl(probe.serial)}"] if probe.serial and (rig.probe_id or not rig.probe_path) else []
+    # Two probes with one number (clones): only the place tells them apart.
+    return (*commands, *([f"adapter usb location {rig.probe_path}"] if rig.probe_path else []))
+
+
+def _interface(rig: Rig) -> str | None:
+    """Which kind of USB probe the configuration drives; "" is one we do not know; None is no USB device."""
+    text = " ".join((*rig.params, rig.config))
+    if "remote_bitbang" in text or "adapter driver dummy" in text or re.search(r"\bjtag_(vpi|dpi)\b", text):
+        return None
+    for kind in KINDS:
+        if kind in text:
+            return kind
+    return "" if "interface/" in text or "adapter driver" in text else None
+
+
+def _expected(rig: Rig) -> tuple[int | None, int]:
+    """Device id and the address of its register (0: unknown). FlashError when the id cannot be read."""
+    wanted, _, place = rig.mcu.partition("@")
+    stem = next((Path(word).stem for word in shlex.split(rig.config) if word.startswith("target/")), "")
+    try:
+        register = int(place, 16) if place else ID_REGISTERS.get(stem, 0)
+        value = int(wanted, 16) if wanted else None
+    except ValueError as error:
+        raise _bad_mcu(rig) from error
+    if value is not None and not register:
+        raise _bad_mcu(rig)
+    return value, register
+
+
+def _bad_mcu(rig: Rig) -> FlashError:
+    return FlashError(
+        "lab.wrong_board", f"{rig.target}: mcu `{rig.mcu}` cannot be checked with `{rig.config}`",
+        "write mcu = \"0x413@0xe0042000\", the id and the address of the register that holds it",
+    )  # fmt: skip
+
+
+def _tcl(word: str) -> str:
+    """`word` as one word of Tcl, whatever it holds."""
+    return re.sub(r"([^A-Za-z0-9_./:@%+=,-])", r"\\\1", word)

@@ -1,0 +1,71 @@
+"""Rows that map what a flashing tool printed to a cause. Pure.
+
+A row matches when its patterns are found in this order, each in a line at or after the one before. The first row of a
+table that matches wins, so a special case stands above the general one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+MAX_MATCHED = 6
+
+
+class Row(NamedTuple):
+    """`source`: where the lines come from: `seen` (printed by the tool while this was written), `doc` (the tool's
+    documentation or source says so), `unverified` (from memory). `always`: a failure even with exit status 0 and every
+    sign of success."""
+
+    name: str
+    lines: tuple[str, ...]  # regular expressions, case ignored
+    cause: str
+    sentence: str
+    remedy: str
+    source: str = "seen"
+    always: bool = False
+
+
+class Verdict(NamedTuple):
+    """`ok`, or a cause with one sentence, the next step and the lines that prove it."""
+
+    ok: bool
+    cause: str = ""
+    sentence: str = ""
+    remedy: str = ""
+    matched: tuple[str, ...] = ()
+    row: str = ""
+
+
+OK = Verdict(True)
+
+
+def first_match(rows: Iterable[Row], lines: Sequence[str]) -> Verdict | None:
+    """The verdict of the first row that matches, with `{line}` of its sentence filled by the last matching line."""
+    for row in rows:
+        matched = _match(row.lines, lines)
+        if matched:
+            sentence = row.sentence.replace("{line}", matched[-1][:160])
+            return Verdict(False, row.cause, sentence, row.remedy, matched[-MAX_MATCHED:], row.name)
+    return None
+
+
+def _match(patterns: tuple[str, ...], lines: Sequence[str]) -> tuple[str, ...]:
+    found: list[str] = []
+    at = 0
+    for pattern in patterns:
+        compiled = _compiled(pattern)
+        while at < len(lines) and not compiled.search(lines[at]):
+            at += 1
+        if at == len(lines):
+            return ()
+        if not found or found[-1] != lines[at]:
+            found.append(lines[at])
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
