@@ -2,6 +2,10 @@
 
 The lock is `flock` on a file in a folder that all users of the host share; the kernel lets go when the holder dies, and
 what the file says about the holder counts only while the lock is held.
+
+Who holds a board may lend it: `HIL_LEASE=<board>=<pid of the holder>` in a process's environment (`hil lock` prints it)
+lets that process use the board under the holder's lock, one at a time, by a second lock of the same kind. A board is
+free again when neither is held.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import msgspec
 from harness.errors import BoardBusy, LabError
 
 LOOK = 0.2  # s between two tries while waiting
+LENT = "HIL_LEASE"
 SETTLE = 1.0  # s in which a lock without a holder's name must get one or be free
 OPEN_TRIES = 10
 
@@ -66,8 +71,13 @@ def folder() -> Path:
 
 def holder(board: str) -> Holder | None:
     """Who holds `board` now; None when it is free."""
+    path = _path(board)
+    return _holder(board, path) or _holder(board, path.with_suffix(".lent"))
+
+
+def _holder(board: str, path: Path) -> Holder | None:
     try:
-        fd = os.open(_path(board), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -105,14 +115,14 @@ def acquire(board: str, reason: str, wait: float | None = None) -> Lease:
     path = _path(board)
     _make_folder(board)
     while True:
-        fd = _try_lock(board, path)
+        fd = _try_board(board, path)
         if fd is not None:
             _write_holder(fd, reason)
             return Lease(board, fd, path)
         now = time.monotonic()
         left = deadline - now
         if left <= 0:
-            who = holder(board)
+            who = _holder(board, path.with_suffix(".lent")) or _holder(board, path)
             if who is None and now - start < (wait or 0.0) + SETTLE:
                 # Only somebody looking who holds it, or a holder that has not written its name yet.
                 time.sleep(0.01)
@@ -128,6 +138,33 @@ def lock_file(name: str) -> int | None:
     board's, whose content is the caller's. Closing it, and every copy that a child got, unlocks."""
     _make_folder(name)
     return _try_lock(name, _path(name))
+
+
+def _try_board(board: str, path: Path) -> int | None:
+    """The board's own lock, or the second one where it is lent to us; None when it is held."""
+    lent = path.with_suffix(".lent")
+    if _lent_to_us(board, path):
+        fd = _try_lock(board, lent)
+        if fd is None or _lent_to_us(board, path):
+            return fd
+        os.close(fd)  # the lender ended meanwhile: as everybody else
+    fd = _try_lock(board, path)
+    if fd is None:
+        return None
+    second = _try_lock(board, lent)
+    if second is None:  # the lender is gone, who borrowed is not
+        os.close(fd)
+        return None
+    os.close(second)
+    return fd
+
+
+def _lent_to_us(board: str, path: Path) -> bool:
+    name, _, pid = os.environ.get(LENT, "").partition("=")
+    if name != board or not pid.isdigit():
+        return False
+    who = _holder(board, path)
+    return who is not None and who.pid == int(pid) != os.getpid() and who.host == socket.gethostname()
 
 
 def _make_folder(board: str) -> None:

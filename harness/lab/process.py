@@ -47,9 +47,11 @@ def spawn(
     pass_fds: Sequence[int] = (),
     tree: bool = False,
     core: bool = False,
+    foreground: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts `argv` so that it dies with us. `tree`: with all its descendants (build tools, daemons, programs that
-    change their user). `core`: allow core dumps. Same pid as the program unless `tree`.
+    change their user). `core`: allow core dumps. `foreground`: in our process group, so that it may use the terminal and
+    gets its Ctrl-C. Same pid as the program unless `tree`.
 
     Raises LabError lab.tool_missing when hil-guard or the program does not exist.
     """
@@ -72,7 +74,7 @@ def spawn(
             stdout=stdout,
             stderr=stderr,
             pass_fds=tuple(pass_fds),
-            process_group=0,  # Ctrl-C is for the bench, which ends its children in order
+            process_group=None if foreground else 0,  # Ctrl-C is for the bench, which ends its children in order
         )
 
     if threading.current_thread() is threading.main_thread():

@@ -1,7 +1,7 @@
 """What is attached, as a first lab.toml: debug probes from sysfs, their consoles from pyserial's list, names from
 udev's links. It reads only, and guesses only where it says so; a target that cannot be told has to be filled in.
 
-The target is guessed by the label of the probe's USB disk (ST's Nucleo boards name themselves there: `NOD_H563ZI`), else
+The target is guessed by the label of the probe's USB disk (ST's Nucleo boards say `NOD_H563ZI` there), else
 by the probe's kind where only one target is flashed by it. USB strings are the device's: none is taken as TOML.
 """
 
