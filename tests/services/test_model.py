@@ -51,6 +51,7 @@ def test_wrong_tables_are_one_line(table: dict[str, Any], said: str) -> None:
         checked("lab.toml", table)
     text = str(caught.value)
     assert said in text and text.startswith("lab.toml: [services]: "), text
+    assert "\n" not in text
 
 
 def test_defaults_and_small_networks() -> None:
