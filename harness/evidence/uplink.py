@@ -53,9 +53,15 @@ class Uplink:
         self.device_address = host_address.rpartition(".")[0] + ".15"
         self._proc = proc
         self._counts: Counts | None = None
+        self._failure: LabError | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called, well or badly."""
+        return self._counts is not None or self._failure is not None
 
     def alive(self) -> bool:
-        return self._counts is None and self._proc.poll() is None
+        return not self.stopped and self._proc.poll() is None
 
     def stop(self) -> Counts:
         """Ends the link; the file then holds every frame that passed before. May be called again.
@@ -63,22 +69,31 @@ class Uplink:
         LabError lab.serial_missing when the serial line ended meanwhile, lab.disk_full when the file could not be
         written, lab.capture_failed for the rest. The file stays, and can be read, in each case.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._counts is None:
-            assert self._proc.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                self._proc.stdin.close()
-            words = self._await("DONE", DONE_TIMEOUT)
-            said = self._said()
-            status = process.stop(self._proc)
-            if status != 0:
-                raise self._failed(said, status)
-            fields = dict(word.split("=", 1) for word in words[1:])
-            self._counts = Counts(**{name: int(fields[name]) for name in Counts.__struct_fields__})
+            try:
+                self._counts = self._end()
+            except LabError as error:
+                self._failure = error
+                raise
         return self._counts
+
+    def _end(self) -> Counts:
+        assert self._proc.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._proc.stdin.close()
+        words = self._await("DONE", DONE_TIMEOUT)
+        said = self._said()
+        status = process.stop(self._proc)
+        if status != 0:
+            raise self._failed(said, status)
+        fields = dict(word.split("=", 1) for word in words[1:])
+        return Counts(**{name: int(fields[name]) for name in Counts.__struct_fields__})
 
     def abandon(self) -> None:
         """Ends the process, whatever its state; for the way out of an error."""
-        if self._counts is None:
+        if not self.stopped:
             process.stop(self._proc)
 
     def await_ready(self) -> None:
@@ -136,6 +151,7 @@ def uplink(
     try:
         live.await_ready()
         yield live
-        live.stop()
+        if not live.stopped:
+            live.stop()
     finally:
         live.abandon()

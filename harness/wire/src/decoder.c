@@ -229,8 +229,9 @@ static void say_capture(struct hil_decoder *d) {
 
 static void say_end(struct hil_decoder *d, bool truncated) {
     static const char *const reason[HIL_NET_KINDS] = {
-        [HIL_NET_FRAGMENT] = "fragment", [HIL_NET_SKIP_LINK] = "not_ip", [HIL_NET_SKIP_OTHER] = "not_tcp",
-        [HIL_NET_SKIP_UDP] = "udp",      [HIL_NET_SKIP_SHORT] = "short", [HIL_NET_SKIP_BAD] = "bad_header",
+        [HIL_NET_FRAGMENT] = "fragment",    [HIL_NET_SKIP_LINK] = "not_ip", [HIL_NET_SKIP_OTHER] = "not_tcp",
+        [HIL_NET_SKIP_UDP] = "udp",         [HIL_NET_SKIP_SHORT] = "short", [HIL_NET_SKIP_BAD] = "bad_header",
+        [HIL_NET_SKIP_DAMAGED] = "damaged",
     };
     if (!hil_ev_begin(d, HIL_EV_end, NULL, -1)) {
         return;
@@ -287,6 +288,10 @@ static void on_frame(struct hil_decoder *d, const struct hil_frame *f) {
     union hil_packet p;
     d->t = f->t;
     d->frame = f->number;
+    if (f->damaged) {
+        d->skipped[HIL_NET_SKIP_DAMAGED]++;
+        return;
+    }
     enum hil_net kind =
         hil_net_decode(&d->frags, f->link, f->t, (struct hil_span){f->data, f->caplen}, f->wirelen, &p);
     switch (kind) {

@@ -52,6 +52,7 @@ enum hil_net {
     HIL_NET_SKIP_UDP,
     HIL_NET_SKIP_SHORT,
     HIL_NET_SKIP_BAD,
+    HIL_NET_SKIP_DAMAGED,
     HIL_NET_KINDS
 };
 

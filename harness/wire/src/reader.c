@@ -157,6 +157,24 @@ static void take_secrets(struct hil_reader *r, struct hil_span b) {
     }
 }
 
+/* Options of an enhanced packet block: whether its flags tell an error of the link layer (a check sequence, a
+ * length, …: section 4.3.1, bits 24 to 31). */
+static bool link_error(const struct hil_reader *r, struct hil_span o) {
+    while (o.n >= 4) {
+        uint16_t code = get16(r, o.p);
+        size_t len = get16(r, o.p + 2);
+        size_t padded = (len + 3U) & ~(size_t)3U;
+        if (code == 0 || o.n - 4 < padded) {
+            break;
+        }
+        if (code == 2 && len == 4) {
+            return (get32(r, o.p + 4) & 0xff000000U) != 0;
+        }
+        hil_skip(&o, 4 + padded);
+    }
+    return false;
+}
+
 static bool packet_block(struct hil_reader *r, uint32_t type, struct hil_span b, struct hil_frame *f) {
     uint32_t iface = 0;
     uint64_t ticks = 0;
@@ -177,6 +195,11 @@ static bool packet_block(struct hil_reader *r, uint32_t type, struct hil_span b,
         return false;
     }
     f->data = b.p + head;
+    f->damaged = false;
+    size_t padded = ((size_t)f->caplen + 3U) & ~(size_t)3U;
+    if (type == NG_ENHANCED && b.n - head > padded) {
+        f->damaged = link_error(r, (struct hil_span){b.p + head + padded, b.n - head - padded});
+    }
     f->number = ++r->frames;
     f->t = 0;
     f->link = 0xffff;
@@ -297,6 +320,7 @@ static enum hil_read classic_next(struct hil_reader *r, struct hil_frame *f) {
         f->caplen = caplen;
         f->wirelen = get32(r, p + 12);
         f->link = r->link;
+        f->damaged = false;
         f->data = p + head;
         f->number = ++r->frames;
         advance(r, head + caplen);

@@ -19,6 +19,7 @@ struct hil_frame {
     uint64_t number;
     uint32_t caplen, wirelen;
     uint16_t link; /* LINKTYPE_ number */
+    bool damaged;  /* the link layer saw an error: whoever received it threw it away */
     const uint8_t *data;
 };
 
