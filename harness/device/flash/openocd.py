@@ -22,7 +22,7 @@ import msgspec
 from harness.device.flash import image as images
 from harness.device.flash import probes, tools
 from harness.device.flash.base import FlashError, Rig, Say, Step, silent
-from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed
+from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed, reset_steps
 from harness.device.flash.tool import Outcome, Phase, ask, on_host, run
 from harness.errors import LabError
 
@@ -34,6 +34,7 @@ WRITE_S, WRITE_RATE = 45.0, 4096  # s for erasing (18 s pass before OpenOCD says
 VERIFY_S = 20.0
 RESET_S = 10.0
 UPLOAD_S = 60.0
+ENDED = Proof()
 TOUCHING = ("write", "erase")  # phases that change the flash
 
 CPUID = 0xE000ED00
@@ -77,7 +78,7 @@ class OpenOcd:
                 "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
                 f"flash write_image erase {_tcl(path)}{place}", f"echo {{{WRITTEN}}}",
                 f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
-                f"echo {{{RESET}}}", "reset run", f"echo {{{DONE}}}", "shutdown",
+                *reset_steps(), f"echo {{{DONE}}}", "shutdown",
             )  # fmt: skip
             outcome = self._run(rig, steps, phases, log, say)
         self._check(rig, outcome, programmed(facts.size), log)
@@ -95,10 +96,10 @@ class OpenOcd:
             steps = (
                 "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
                 f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
-                f"echo {{{RESET}}}", "reset run", f"echo {{{DONE}}}", "shutdown",
+                *reset_steps(), f"echo {{{DONE}}}", "shutdown",
             )  # fmt: skip
             outcome = self._run(rig, steps, phases, log, silent)
-        proof = Proof(lines=(VERIFIED, RESET, DONE), size=facts.size, write=False)
+        proof = Proof(lines=(VERIFIED, RESET, DONE), size=facts.size, write=False, reset=True)
         verdict = judge(outcome.status, outcome.lines, proof, timed_out=outcome.timed_out, flooded=outcome.flooded)
         if not verdict.ok and verdict.cause == "lab.flash_verify_failed":
             return False
@@ -106,7 +107,7 @@ class OpenOcd:
         return True
 
     def reset(self, rig: Rig, log: Path) -> None:
-        self._simple(rig, ("reset run",), RESET_S, log)
+        self._simple(rig, reset_steps(), RESET_S, log, proof=Proof(lines=(RESET, DONE), reset=True))
 
     def halt(self, rig: Rig, log: Path) -> None:
         self._simple(rig, ("reset halt",), HALT_S, log)
@@ -150,14 +151,14 @@ class OpenOcd:
 
     def _simple(
         self, rig: Rig, steps: Sequence[str], seconds: float, log: Path, *, phase: str = "reset",
-        before: Sequence[str] = (),
+        before: Sequence[str] = (), proof: Proof = ENDED,
     ) -> None:  # fmt: skip
         phases = (
             Phase("connect", CONNECT_S, f"{rig.board}: connect"),
             Phase(phase, seconds, f"{rig.board}: {phase}", CONNECTED),
         )
         words = (*before, "init", f"echo {{{CONNECTED}}}", *steps, f"echo {{{DONE}}}", "shutdown")
-        self._check(rig, self._run(rig, words, phases, log, silent), Proof(), log)
+        self._check(rig, self._run(rig, words, phases, log, silent), proof, log)
 
     def _run(self, rig: Rig, steps: Sequence[str], phases: Sequence[Phase], log: Path, say: Say) -> Outcome:
         select = _selection(rig)

@@ -1,7 +1,8 @@
 """What a run of OpenOCD was: `judge(...)`. Pure: the exit status, the lines and what they must prove.
 
 OpenOCD ends with 0 after programming the wrong chip, after writing nothing, and without an adapter. So a run is good
-only when it ended with 0 *and* said everything that a good run says *and* none of what never stands in one. But an `Error:` line alone proves nothing ("Translation from khz to adapter speed not implemented", and all is well).
+only when it ended with 0 *and* said everything that a good run says *and* none of what never stands in one. But an
+`Error:` line alone proves nothing ("Translation from khz to adapter speed not implemented", and all is well).
 """
 
 from __future__ import annotations
@@ -16,22 +17,34 @@ from harness.device.flash.rows import OK, Verdict, first_match
 VERIFIED = "** Verified OK **"
 RESET = "** Resetting Target **"
 DONE = "** hil: done **"
-SIGABRT = 128 + 6
+VTOR = 0xE000ED08
+MARK = 0x2FFFFF80
+"""Written to the vector table's register before a reset, which clears it. OpenOCD says nothing of a reset that the
+board ignores, and leaves the core standing where the loader ended. No firmware has its vectors there."""
 _WROTE = re.compile(r"\bwrote (\d+) bytes from file\b")
+_MARK = re.compile(rf"^0x{VTOR:08x}: ([0-9a-f]{{8}})\b")
 _VERIFIED = re.compile(r"\bverified (\d+) bytes\b")
 
 
 class Proof(NamedTuple):
     """What a run must have said. `size`: bytes of the image, each of which must have been written and compared; 0: none
-    were to be. `write` is False when the image is only compared."""
+    were to be. `write` is False when the image is only compared. `reset`: the mark must be gone (`reset_steps`)."""
 
     lines: tuple[str, ...] = (DONE,)
     size: int = 0
     write: bool = True
+    reset: bool = False
 
 
 def programmed(size: int) -> Proof:
-    return Proof(lines=(VERIFIED, RESET, DONE), size=size)
+    return Proof(lines=(VERIFIED, RESET, DONE), size=size, reset=True)
+
+
+def reset_steps() -> tuple[str, ...]:
+    """Reset and run, in OpenOCD's words, so that `judge` can tell whether it happened. The second look may fail:
+    firmware may turn its debug pins off at once."""
+    look = f"catch {{echo [mdw 0x{VTOR:08x}]}}"
+    return (f"echo {{{RESET}}}", f"catch {{mww 0x{VTOR:08x} 0x{MARK:08x}}}", look, "reset run", look)
 
 
 def judge(status: int, lines: Sequence[str], proof: Proof, *, timed_out: str = "", flooded: bool = False) -> Verdict:
@@ -46,7 +59,7 @@ def judge(status: int, lines: Sequence[str], proof: Proof, *, timed_out: str = "
         return found
     last = _last(lines)
     if flooded:
-        return Verdict(False, "lab.probe_silent", f"OpenOCD did not stop talking and was ended {timed_out}", PROBE, last)
+        return Verdict(False, "lab.probe_silent", f"OpenOCD would not stop talking: ended {timed_out}", PROBE, last)
     if timed_out:
         return Verdict(False, "lab.probe_silent", f"OpenOCD went silent and was ended {timed_out}", PROBE, last)
     if status > 128:
@@ -64,13 +77,22 @@ def _proved(lines: Sequence[str], proof: Proof) -> Verdict:
             if total < proof.size:
                 missing.append(f"{word} {proof.size} bytes (it says {total})")
     if not missing:
-        return OK
+        return OK if not proof.reset else _was_reset(lines)
     # A row explains it better than the mere absence does.
     better = first_match(ROWS, lines)
     if better is not None:
         return better
     return Verdict(False, "lab.flash_failed", f"OpenOCD ended with 0 and never said `{missing[0]}`",
                    "see openocd.log: the configuration runs something else than asked", _last(lines))  # fmt: skip
+
+
+def _was_reset(lines: Sequence[str]) -> Verdict:
+    """A mark that did not hold (a core without the register) or cannot be read afterwards proves nothing either way."""
+    seen = [line for line in lines if _MARK.match(line)]
+    if len(seen) < 2 or any(int(line.partition(": ")[2][:8], 16) != MARK for line in (seen[-2], seen[-1])):
+        return OK
+    return Verdict(False, "lab.flash_failed", "the board ignored the reset; its core stands where it was", CONTACT,
+                   tuple(seen[-1:]), "reset ignored")  # fmt: skip
 
 
 def _last(lines: Sequence[str]) -> tuple[str, ...]:

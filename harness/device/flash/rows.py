@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 MAX_MATCHED = 6
+_SEVERITY = re.compile(r"^(Error|Warn|Info) ?: *")
 
 
 class Row(NamedTuple):
@@ -47,7 +48,7 @@ def first_match(rows: Iterable[Row], lines: Sequence[str]) -> Verdict | None:
     for row in rows:
         matched = _match(row.lines, lines)
         if matched:
-            sentence = row.sentence.replace("{line}", matched[-1][:160])
+            sentence = row.sentence.replace("{line}", _SEVERITY.sub("", matched[-1])[:160])
             return Verdict(False, row.cause, sentence, row.remedy, matched[-MAX_MATCHED:], row.name)
     return None
 

@@ -1,7 +1,8 @@
 """One run of a flashing tool: a process in phases, each with a time-out; SIGTERM, then SIGKILL; every line in the log.
 
-A phase begins with a line of the tool's output that holds its marker. A tool is ended when its phase's time is up: OpenOCD ignores SIGTERM while it waits for a probe, so that is the first attempt only. What a tool prints is
-hostile (a probe's serial number, a device's name): lines are cut, escaped and counted.
+A phase begins with a line of the tool's output that holds its marker. A tool is ended when its phase's time is up;
+OpenOCD ignores SIGTERM while it waits for a probe, so that is the first attempt only. What a tool prints is hostile (a
+probe's serial number, a device's name): lines are cut, escaped and counted.
 """
 
 from __future__ import annotations
