@@ -3,6 +3,8 @@
     hil certs                      every certificate and revocation list, one a line
     hil certs --json               the same as data
     hil certs make --out DIR       generate all of it into DIR (private keys included: mode 0700)
+    hil certs header FILE …        C arrays of your own certificates and keys (harness/materials/)
+    hil certs check FILE …         what is wrong with them for a stack
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from rich.table import Table
 from harness.errors import EXIT_OK
 from harness.lab import pki
 from harness.lab.issue import CertTable, CrlTable, moment
+from harness.materials import cli as materials
 
 EXAMPLE = "example: hil certs make --out build/pki"
 SCHEMA = 1
@@ -36,10 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make = actions.add_parser("make", help="generate everything into a folder", epilog=EXAMPLE)
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for it (created, mode 0700)")
     make.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of text")
+    materials.add_certs_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code. UsageError for what is wrong in the table."""
+    if args.certs_action in ("check", "header"):
+        return materials.run_certs(args)
     if args.certs_action == "make":
         return _make(args.table, args.out, as_json=args.json)
     return _list(args.table, as_json=args.json)

@@ -22,11 +22,12 @@ COMMANDS = {
     "explain": ("harness.explain_cli", "diagnose evidence somebody already has"),
     "report": ("harness.commands.report", "make the reports of a run again"),
     "boards": ("harness.commands.boards", "the boards of this host and who holds them"),
-    "lock": ("harness.commands.boards", "hold a board"),
-    "unlock": ("harness.commands.boards", "give a board back"),
-    "console": ("harness.commands.boards", "a board's console"),
-    "power": ("harness.commands.boards", "switch a board off and on"),
-    "certs": ("harness.certs_cli", "the certificates of the bench"),
+    "lock": ("harness.commands.locks", "hold a board"),
+    "unlock": ("harness.commands.locks", "give a board back"),
+    "console": ("harness.commands.wires", "a board's console"),
+    "power": ("harness.commands.wires", "switch a board off and on"),
+    "certs": ("harness.certs_cli", "the bench's certificates; C arrays and checks of your own"),
+    "jwt": ("harness.materials.cli", "check a token that is an MQTT password"),
     "services": ("harness.commands.services", "DHCP, DNS and NTP for a board on a wire of its own"),
 }
 

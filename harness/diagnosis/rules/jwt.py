@@ -38,8 +38,9 @@ def jwt(story: Story) -> Iterable[Claim]:
                 )
 
 
-def jwt_problems(token: dict[str, Any], now: int) -> Iterator[tuple[str, str]]:
-    """(cause, why) for each defect of a token as `hil-wire` describes it, encoding first. `now` in s, 0 unknown."""
+def jwt_problems(token: dict[str, Any], now: int, against: str = "the capture") -> Iterator[tuple[str, str]]:
+    """(cause, why) for each defect of a token as `hil-wire` describes it, encoding first. `now` in s, 0 unknown;
+    `against` names whose clock that is."""
     if token.get("padding"):
         yield "jwt.padding", "base64 padding '=' in the token"
     if token.get("standard_alphabet"):
@@ -51,9 +52,9 @@ def jwt_problems(token: dict[str, Any], now: int) -> Iterator[tuple[str, str]]:
     yield from _signature(str(token.get("alg", "")), int(token.get("sig_len", 0)))
     expires, issued = token.get("exp"), token.get("iat")
     if isinstance(expires, int) and now and expires < now:
-        yield "jwt.expired", f"exp {expires} is {now - expires} s before the capture"
+        yield "jwt.expired", f"exp {expires} is {now - expires} s before {against}"
     if isinstance(issued, int) and now and issued > now + 600:
-        yield "jwt.issued_in_future", f"iat {issued} is {issued - now} s ahead of the capture"
+        yield "jwt.issued_in_future", f"iat {issued} is {issued - now} s ahead of {against}"
     if isinstance(expires, int) and isinstance(issued, int) and expires - issued > DAY:
         yield "jwt.lifetime_too_long", f"exp - iat is {expires - issued} s; services allow 24 h"
     if "aud" in (token.get("missing") or ()) or token.get("aud") == "":
