@@ -162,7 +162,7 @@ class Kept:
         step(f"flash {wiring.board}")
         if use.known.holds != image.sha256:
             use.holds("")
-            flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=self._reflash or use.fresh)
+            flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=self._reflash or use.fresh, power=wiring.power)
             use.holds(image.sha256)
         board = ProbeBoard(wiring, workdir, node)
         try:

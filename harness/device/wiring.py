@@ -7,13 +7,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from harness.device.flash.base import Rig
-from harness.device.virtual import CONSOLE, UPLINK, interface
+from harness.device.virtual import CONSOLE, UPLINK, ask, interface
 from harness.errors import UsageError
 from harness.evidence import uplink
+from harness.lab import power
 from harness.lab.inventory import BoardEntry
 from harness.peer.ports import is_ipv4
 from harness.target import Target
@@ -35,6 +37,7 @@ class Wiring:
     broker_address: str
     listen_address: str
     alive: Callable[[], bool] = lambda: True
+    power: Callable[[], None] | None = None  # off and on again; None: only a hand can
 
 
 def wired(entry: BoardEntry, target: Target) -> Wiring:
@@ -60,7 +63,7 @@ def wired(entry: BoardEntry, target: Target) -> Wiring:
     return Wiring(
         board=entry.id, rig=rig, console=entry.serial, baud=entry.baud or target.console.baud, uplink=entry.uplink,
         framing=_framing(target), capture=None if entry.uplink else entry.capture, broker_address=address,
-        listen_address=LOOPBACK if entry.uplink else _numeric(entry.id, address),
+        listen_address=LOOPBACK if entry.uplink else _numeric(entry.id, address), power=power.cycler(entry),
     )  # fmt: skip
 
 
@@ -75,8 +78,12 @@ def virtual(
     return Wiring(
         board=board, rig=rig, console=console or str(folder / CONSOLE), baud=target.console.baud,
         uplink=str(folder / UPLINK), framing=_framing(target), capture=None, broker_address=uplink.HOST_ADDRESS,
-        listen_address=LOOPBACK, alive=alive,
+        listen_address=LOOPBACK, alive=alive, power=partial(_cycle, folder),
     )  # fmt: skip
+
+
+def _cycle(folder: Path) -> None:
+    ask(folder, "power cycle")
 
 
 def _framing(target: Target) -> Literal["ppp", "slip"]:
