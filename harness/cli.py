@@ -26,10 +26,13 @@ COMMANDS = {
     "unlock": ("harness.commands.locks", "give a board back"),
     "console": ("harness.commands.wires", "a board's console"),
     "power": ("harness.commands.wires", "switch a board off and on"),
+    "labgrid": ("harness.commands.labgrid", "boards of other hosts: who has their places, and the clean-up"),
     "certs": ("harness.certs_cli", "the bench's certificates; C arrays and checks of your own"),
     "jwt": ("harness.materials.cli", "check a token that is an MQTT password"),
     "services": ("harness.commands.services", "DHCP, DNS and NTP for a board on a wire of its own"),
 }
+AFTER_DASHES = {"run": "pytest_args", "lock": "command"}
+"""Commands that take words after `--`, and the name these get."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,7 +73,7 @@ def _dispatch(words: list[str]) -> int:
         run = getattr(module, f"run_{command}", None) or module.run
         arguments, extra = _parse(parser, words[1:], command)
         if extra is not None:
-            arguments.pytest_args = extra
+            setattr(arguments, AFTER_DASHES[command], extra)
         return int(run(arguments))
     if command in ("-h", "--help", "help"):
         print(_usage())
@@ -94,9 +97,9 @@ def _dispatch(words: list[str]) -> int:
 def _parse(
     parser: argparse.ArgumentParser, words: list[str], command: str
 ) -> tuple[argparse.Namespace, list[str] | None]:
-    """argparse exits with 2 for a usage error; our number for it is 4. What follows `--` of `hil run` is pytest's."""
+    """argparse exits with 2 for a usage error; our number for it is 4. What follows `--` is for somebody else."""
     extra = None
-    if command == "run" and "--" in words:
+    if command in AFTER_DASHES and "--" in words:
         at = words.index("--")
         words, extra = words[:at], words[at + 1 :]
     try:

@@ -90,6 +90,7 @@ def examine() -> Iterable[Check]:
     yield _guarded("capture", _capture)
     yield _guarded("key log", _keylog)
     yield _guarded("disk", _disk)
+    yield msgspec.structs.replace(_guarded("labgrid", _labgrid), needed_by="board")
 
 
 def tool(name: str, argument: tuple[str, ...], package: str, needed_by: str) -> Check:
@@ -147,6 +148,12 @@ def _keylog() -> tuple[bool, str, str]:
         certificates = pki.generate(folder / "pki")
         with mosquitto.broker(profiles.load()["r12"], certificates, folder / "broker") as running:
             return True, f"proved by a handshake with mosquitto {running.version}", ""
+
+
+def _labgrid() -> tuple[bool, str, str]:
+    from harness.commands import labgrid
+
+    return labgrid.check()
 
 
 def _disk() -> tuple[bool, str, str]:
