@@ -156,13 +156,12 @@ class Console:
 
     def wait_marked(self, since: int, timeout: float) -> list[Line]:
         """Lines with a shim marker and a seq of at least `since`; waits at most `timeout` for the first."""
-        with self._changed:
-            found = self._since(self._marked, since)
-            if not found:
-                self._check()
-                self._changed.wait(timeout)
-                found = self._since(self._marked, since)
-            return found
+        return self._wait_for_new(self._marked, since, timeout)
+
+    def wait_lines(self, since: int, timeout: float) -> list[Line]:
+        """Lines with a seq of at least `since` that are still in memory; waits at most `timeout` for the first.
+        LabError when the port or the log is gone."""
+        return self._wait_for_new(self._all, since, timeout)
 
     def tail(self, lines: int = 20) -> list[Line]:
         """The last lines, for a person."""
@@ -334,6 +333,15 @@ class Console:
             more = "; further gaps are not told" if self._gaps == MAX_GAPS else ""
             self._logged(lambda: self._log.note(self._clock(), text + more))
             self._logged(self._log.flush)
+
+    def _wait_for_new(self, lines: deque[Line], since: int, timeout: float) -> list[Line]:
+        with self._changed:
+            found = self._since(lines, since)
+            if not found:
+                self._check()
+                self._changed.wait(timeout)
+                found = self._since(lines, since)
+            return found
 
     # -- under the lock --
 

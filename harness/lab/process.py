@@ -50,8 +50,8 @@ def spawn(
     foreground: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts `argv` so that it dies with us. `tree`: with all its descendants (build tools, daemons, programs that
-    change their user). `core`: allow core dumps. `foreground`: in our process group, so that it may use the terminal and
-    gets its Ctrl-C. Same pid as the program unless `tree`.
+    change their user). `core`: allow core dumps. `foreground`: in our process group: it may use the terminal
+    and gets its Ctrl-C. Same pid as the program unless `tree`.
 
     Raises LabError lab.tool_missing when hil-guard or the program does not exist.
     """
