@@ -1,6 +1,6 @@
 /* NetX Duo, as far as the shim uses it: packets and one TCP client socket, over a socket of this machine
- * (../tcp.c). Declarations of our own for the stand-in: names, codes and meaning are the vendor's, fields that
- * begin with nx_model_ are ours. */
+ * (../tcp.c). Declarations of our own for the stand-in: names, codes and meaning are the vendor's, fields
+ * that begin with nx_model_ are ours. */
 #ifndef NETX_MODEL_NX_API_H
 #define NETX_MODEL_NX_API_H
 
@@ -34,7 +34,9 @@
 #define NX_NOT_BOUND           0x24u
 #define NX_NOT_CLOSED          0x35u
 #define NX_NOT_CONNECTED       0x38u
+#define NX_WINDOW_OVERFLOW     0x39u
 #define NX_DISCONNECT_FAILED   0x41u
+#define NX_STILL_BOUND         0x42u
 #define NX_NOT_SUCCESSFUL      0x43u
 #define NX_INVALID_PARAMETERS  0x4Du
 #define NX_PACKET_OFFSET_ERROR 0x53u
@@ -72,7 +74,8 @@ UINT nx_ip_status_check(NX_IP *ip, ULONG needed, ULONG *actual, ULONG wait_optio
 UINT nx_ip_address_get(NX_IP *ip, ULONG *address, ULONG *mask);
 
 UINT nx_packet_allocate(NX_PACKET_POOL *pool, NX_PACKET **packet, ULONG type, ULONG wait_option);
-UINT nx_packet_data_append(NX_PACKET *packet, VOID *data, ULONG size, NX_PACKET_POOL *pool, ULONG wait_option);
+UINT nx_packet_data_append(NX_PACKET *packet, VOID *data, ULONG size, NX_PACKET_POOL *pool,
+                           ULONG wait_option);
 UINT nx_packet_data_extract_offset(NX_PACKET *packet, ULONG offset, VOID *buffer, ULONG size, ULONG *copied);
 UINT nx_packet_length_get(NX_PACKET *packet, ULONG *length);
 UINT nx_packet_release(NX_PACKET *packet);
@@ -81,7 +84,8 @@ UINT nx_tcp_socket_create(NX_IP *ip, NX_TCP_SOCKET *socket, CHAR *name, ULONG ty
                           UINT time_to_live, ULONG window, VOID (*urgent)(NX_TCP_SOCKET *),
                           VOID (*disconnect)(NX_TCP_SOCKET *));
 UINT nx_tcp_client_socket_bind(NX_TCP_SOCKET *socket, UINT port, ULONG wait_option);
-/* `address` in host byte order. NX_NOT_CONNECTED for a refusal and for silence alike: time tells them apart. */
+/* `address` in host byte order. NX_NOT_CONNECTED for a refusal and for silence alike: time tells them apart.
+ */
 UINT nx_tcp_client_socket_connect(NX_TCP_SOCKET *socket, ULONG address, UINT port, ULONG wait_option);
 UINT nx_tcp_client_socket_unbind(NX_TCP_SOCKET *socket);
 UINT nx_tcp_socket_bytes_available(NX_TCP_SOCKET *socket, ULONG *bytes);

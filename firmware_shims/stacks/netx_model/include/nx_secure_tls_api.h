@@ -1,5 +1,6 @@
-/* NetX Secure (TLS and X.509), as far as the shim uses it, over wolfSSL (../tls.c, ../x509.c). Declarations of
- * our own for the stand-in: names, codes and meaning are the vendor's, fields that begin with nx_model_ ours. */
+/* NetX Secure (TLS and X.509), as far as the shim uses it, over wolfSSL (../tls.c, ../x509.c). Declarations
+ * of our own for the stand-in: names, codes and meaning are the vendor's, fields that begin with nx_model_
+ * ours. */
 #ifndef NETX_MODEL_NX_SECURE_TLS_API_H
 #define NETX_MODEL_NX_SECURE_TLS_API_H
 
@@ -56,22 +57,10 @@
 #define NX_SECURE_X509_KEY_TYPE_RSA_PKCS1_DER 0x1u
 #define NX_SECURE_X509_KEY_TYPE_EC_DER        0x2u
 
-#define NX_SECURE_X509_DNS_NAME_MAX                100
-#define NX_SECURE_X509_KEY_USAGE_DIGITAL_SIGNATURE 0x8000u
-#define NX_SECURE_X509_KEY_USAGE_KEY_ENCIPHERMENT  0x2000u
+#define NX_SECURE_X509_DNS_NAME_MAX                 100
+#define NX_SECURE_X509_KEY_USAGE_DIGITAL_SIGNATURE  0x8000u
+#define NX_SECURE_X509_KEY_USAGE_KEY_ENCIPHERMENT   0x2000u
 #define NX_SECURE_TLS_X509_TYPE_PKIX_KP_SERVER_AUTH 51u
-
-/* Suites that have a name here have one there. */
-#define TLS_AES_128_GCM_SHA256                  0x1301
-#define TLS_AES_128_CCM_SHA256                  0x1304
-#define TLS_AES_128_CCM_8_SHA256                0x1305
-#define TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 0xC02B
-#define TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256   0xC02F
-#define TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 0xC023
-#define TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256   0xC027
-#define TLS_RSA_WITH_AES_128_GCM_SHA256         0x009C
-#define TLS_RSA_WITH_AES_256_CBC_SHA256         0x003D
-#define TLS_RSA_WITH_AES_128_CBC_SHA256         0x003C
 
 typedef struct NX_CRYPTO_METHOD_STRUCT {
     UINT nx_crypto_algorithm;
@@ -131,7 +120,8 @@ typedef struct NX_SECURE_TLS_SESSION_STRUCT {
     UINT nx_secure_tls_received_alert_level;
     UINT nx_secure_tls_received_alert_value;
     ULONG (*nx_secure_tls_session_time_function)(VOID);
-    ULONG (*nx_secure_tls_session_certificate_callback)(struct NX_SECURE_TLS_SESSION_STRUCT *, NX_SECURE_X509_CERT *);
+    ULONG (*nx_secure_tls_session_certificate_callback)
+    (struct NX_SECURE_TLS_SESSION_STRUCT *, NX_SECURE_X509_CERT *);
     NX_SECURE_X509_DNS_NAME *nx_secure_tls_sni_extension_server_name;
     const USHORT *nx_model_groups;
     USHORT nx_model_group_count;
@@ -147,21 +137,23 @@ extern "C" {
 
 VOID nx_secure_tls_initialize(VOID);
 UINT nx_secure_tls_metadata_size_calculate(const NX_SECURE_TLS_CRYPTO *table, ULONG *size);
-UINT nx_secure_tls_session_create(NX_SECURE_TLS_SESSION *session, const NX_SECURE_TLS_CRYPTO *table, VOID *metadata,
-                                  ULONG metadata_size);
+UINT nx_secure_tls_session_create(NX_SECURE_TLS_SESSION *session, const NX_SECURE_TLS_CRYPTO *table,
+                                  VOID *metadata, ULONG metadata_size);
 UINT nx_secure_tls_ecc_initialize(NX_SECURE_TLS_SESSION *session, const USHORT *groups, USHORT group_count,
                                   const NX_CRYPTO_METHOD **curves);
 UINT nx_secure_tls_session_protocol_version_override(NX_SECURE_TLS_SESSION *session, USHORT version);
 UINT nx_secure_tls_session_packet_buffer_set(NX_SECURE_TLS_SESSION *session, UCHAR *buffer, ULONG size);
 UINT nx_secure_tls_local_certificate_add(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certificate);
 UINT nx_secure_tls_trusted_certificate_add(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certificate);
-UINT nx_secure_tls_remote_certificate_allocate(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certificate,
-                                               UCHAR *buffer, UINT size);
+UINT nx_secure_tls_remote_certificate_allocate(NX_SECURE_TLS_SESSION *session,
+                                               NX_SECURE_X509_CERT *certificate, UCHAR *buffer, UINT size);
 UINT nx_secure_tls_session_time_function_set(NX_SECURE_TLS_SESSION *session, ULONG (*function)(VOID));
 UINT nx_secure_tls_session_certificate_callback_set(NX_SECURE_TLS_SESSION *session,
-                                                    ULONG (*function)(NX_SECURE_TLS_SESSION *, NX_SECURE_X509_CERT *));
+                                                    ULONG (*function)(NX_SECURE_TLS_SESSION *,
+                                                                      NX_SECURE_X509_CERT *));
 UINT nx_secure_tls_session_sni_extension_set(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_DNS_NAME *name);
-/* Called by this name when error checking is on, so that a link with --wrap meets the same symbol as there. */
+/* Called by this name when error checking is on, so that a link with --wrap meets the same symbol as there.
+ */
 #define nx_secure_tls_session_start _nxe_secure_tls_session_start
 UINT nx_secure_tls_session_start(NX_SECURE_TLS_SESSION *session, NX_TCP_SOCKET *socket, UINT wait_option);
 UINT nx_secure_tls_session_send(NX_SECURE_TLS_SESSION *session, NX_PACKET *packet, ULONG wait_option);
@@ -171,8 +163,9 @@ UINT nx_secure_tls_session_delete(NX_SECURE_TLS_SESSION *session);
 UINT nx_secure_tls_packet_allocate(NX_SECURE_TLS_SESSION *session, NX_PACKET_POOL *pool, NX_PACKET **packet,
                                    ULONG wait_option);
 
-UINT nx_secure_x509_certificate_initialize(NX_SECURE_X509_CERT *certificate, UCHAR *data, USHORT length, UCHAR *buffer,
-                                           USHORT buffer_size, const UCHAR *key, USHORT key_length, UINT key_type);
+UINT nx_secure_x509_certificate_initialize(NX_SECURE_X509_CERT *certificate, UCHAR *data, USHORT length,
+                                           UCHAR *buffer, USHORT buffer_size, const UCHAR *key,
+                                           USHORT key_length, UINT key_type);
 UINT nx_secure_x509_common_name_dns_check(NX_SECURE_X509_CERT *certificate, const UCHAR *name, UINT length);
 UINT nx_secure_x509_extended_key_usage_extension_parse(NX_SECURE_X509_CERT *certificate, UINT usage);
 UINT nx_secure_x509_key_usage_extension_parse(NX_SECURE_X509_CERT *certificate, USHORT *bits);

@@ -26,8 +26,8 @@ typedef struct TX_TIMER_STRUCT {
 } TX_TIMER;
 
 /* Ticks are NX_IP_PERIODIC_RATE a second. In the model timers run inside waits, as a higher thread would. */
-UINT tx_timer_create(TX_TIMER *timer, CHAR *name, VOID (*function)(ULONG), ULONG input, ULONG initial, ULONG period,
-                     UINT activate);
+UINT tx_timer_create(TX_TIMER *timer, CHAR *name, VOID (*function)(ULONG), ULONG input, ULONG initial,
+                     ULONG period, UINT activate);
 UINT tx_timer_delete(TX_TIMER *timer);
 
 #endif

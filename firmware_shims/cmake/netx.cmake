@@ -1,0 +1,39 @@
+# NetX Duo's API as a model on wolfSSL 5.5.4 (stacks/netx_model), for the stand-in h563-sim. On the board the same shim
+# is compiled against the vendor's headers by the project that holds them (docs/boards/h563-netx.md).
+set(HIL_STACK_SOURCES ${HIL_ROOT}/stacks/netx.c ${HIL_ROOT}/stacks/netx_setup.c ${HIL_ROOT}/stacks/netx_pem.c
+  ${HIL_ROOT}/stacks/tls_common.c)
+
+function(hil_add_stack_library)
+  set(dir ${HIL_LIB_SOURCES}/wolfssl)
+  set(model ${HIL_ROOT}/stacks/netx_model)
+  if(NOT EXISTS ${dir}/wolfssl/version.h)
+    message(FATAL_ERROR "wolfSSL's sources are not in ${dir}")
+  endif()
+  set(crypto aes asn coding cpuid ecc error hash hmac kdf logging md5 memory random rsa sha sha256 sha512 signature sp_int
+    sp_c32 sp_c64 wc_encrypt wc_port wolfmath)
+  list(TRANSFORM crypto PREPEND ${dir}/wolfcrypt/src/)
+  list(TRANSFORM crypto APPEND .c)
+  add_library(hil_model_tls STATIC ${crypto}
+    ${dir}/src/internal.c ${dir}/src/keys.c ${dir}/src/ssl.c ${dir}/src/tls.c ${dir}/src/tls13.c ${dir}/src/wolfio.c)
+  target_include_directories(hil_model_tls SYSTEM PUBLIC ${dir})
+  target_compile_definitions(hil_model_tls PUBLIC WOLFSSL_USER_SETTINGS)
+  target_compile_options(hil_model_tls PRIVATE -w -fwrapv -include ${model}/user_settings.h)
+  set_target_properties(hil_model_tls PROPERTIES C_EXTENSIONS ON)
+  target_link_libraries(hil_model_tls PRIVATE hil_board_flags)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/wolfssl/user_settings.h CONTENT "#include \"${model}/user_settings.h\"\n")
+  target_include_directories(hil_model_tls PUBLIC ${CMAKE_BINARY_DIR}/wolfssl)
+
+  add_library(hil_stack STATIC ${model}/host.c ${model}/tcp.c ${model}/tables.c ${model}/codes.c ${model}/x509.c
+    ${model}/tls.c ${model}/board.c)
+  target_include_directories(hil_stack PUBLIC ${model}/include ${HIL_ROOT}/include ${HIL_ROOT}/stacks)
+  target_compile_definitions(hil_stack PUBLIC NX_MODEL=1)
+  target_link_libraries(hil_stack PRIVATE hil_model_tls hil_flags)
+  # The library makes the hello and sealed alerts in other objects than those that call for them.
+  target_link_options(hil_stack PUBLIC -Wl,--wrap=TLSX_PopulateExtensions -Wl,--wrap=BuildTls13Message)
+endfunction()
+
+# The shim's own TCP takes the place of the board's.
+if(HIL_BOARD STREQUAL native)
+  list(REMOVE_ITEM HIL_BOARD_SOURCES ${HIL_ROOT}/net/posix.c)
+  list(APPEND HIL_BOARD_SOURCES ${HIL_ROOT}/net/netx.c)
+endif()

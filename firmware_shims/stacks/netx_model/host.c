@@ -1,0 +1,3 @@
+#include "host.h"
+
+#include "../../net/posix.c"
