@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--all-boards", action="store_true", help="on every board of lab.toml")
     group.addoption("--boards", type=int, default=0, metavar="N", help="take at most N boards of a target (all)")
     group.addoption("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a board that is held (0)")
+    group.addoption("--package", action="append", default=[], metavar="FILE", help="run this image (repeatable)")
     group.addoption("--reflash", action="store_true", help="program boards that hold the image already, too")
     group.addoption("--scenario", action="append", default=[], metavar="ID", help="only this scenario (repeatable)")
     group.addoption("--layer", action="append", default=[], metavar="NAME", help="only this layer (repeatable)")
@@ -60,7 +61,8 @@ def _options(config: pytest.Config) -> Options:
     get = config.getoption
     return Options(
         target=get("--target"), all_boards=get("--all-boards"), boards=get("--boards"), wait=get("--wait"),
-        reflash=get("--reflash"), ids=tuple(get("--scenario")), layers=tuple(get("--layer")),
+        reflash=get("--reflash"), packages=tuple(get("--package")), ids=tuple(get("--scenario")),
+        layers=tuple(get("--layer")),
         profiles=tuple(get("--profile")), only_failed=get("--only-failed"), shard=get("--shard"),
         defects=tuple(get("--defect")), retries=get("--retries"), fail_on_flaky=get("--fail-on-flaky"),
         run_dir=get("--run-dir"),

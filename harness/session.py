@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import firmware, scenario, store
+from harness import firmware, package, scenario, store
 from harness.device.boards import check_entry, emulated, self_made, source
 from harness.errors import (
     EXIT_FAILED,
@@ -47,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     boards: int = 0
     wait: float = 0.0  # s
     reflash: bool = False
+    packages: tuple[str, ...] = ()  # images built elsewhere (harness/package.py)
     ids: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
@@ -98,10 +99,15 @@ def targets_of(options: Options) -> tuple[Target, ...]:
     """What is to be run on. UsageError for an unknown name, LabError when every board is wanted and there is none."""
     known = load_targets()
     names = [name.strip() for name in options.target.split(",") if name.strip()]
+    packaged = package.targets_of(options.packages)
     if options.all_boards:
         names = [entry.target for entry in inventory.load().values()]
         if not names:
             raise LabError("lab.probe_missing", "no board in lab.toml", "attach one and run hil boards --scan")
+        if packaged and not (names := [name for name in names if name in packaged]):
+            raise LabError("lab.probe_missing", f"no board in lab.toml for {', '.join(packaged)}", "hil boards")
+    elif foreign := [name for name in packaged if name not in names]:
+        raise UsageError(f"the package for {foreign[0]} is not for --target {options.target}", "leave --target out")
     if not names:
         raise UsageError("no target", "hil run --target qemu-m33")
     return tuple(find(name, known) for name in dict.fromkeys(names))
@@ -201,7 +207,8 @@ def prepare(
         try:
             # One folder a target when there are several: their images may have the same name.
             keep = run_dir / "firmware" / (target.id if len(targets) > 1 else "")
-            images[target.id] = firmware.built(target, keep=keep, progress=say)
+            given = package.image_for(target, options.packages, keep, load_targets())
+            images[target.id] = given or firmware.built(target, keep=keep, progress=say)
         except HilError as error:
             if not options.all_boards:
                 raise

@@ -23,7 +23,8 @@ EXAMPLE = """examples:
   hil run --target native --only-failed       what failed last time
   hil run --target native --json > run.json   the verdicts as data
   hil run --target h563 --wait 600            on a board of lab.toml, waiting 10 minutes for it
-  hil run --all-boards                        on every board of lab.toml, all at once"""
+  hil run --all-boards                        on every board of lab.toml, all at once
+  hil run --package h563.tar.zst              an image that was built on another host"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what to run on, one or several (HIL_TARGET, else qemu-m33)")  # fmt: skip
     parser.add_argument("--all-boards", action="store_true", help="on every board of lab.toml")
     parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a held board (0)")
+    parser.add_argument("--package", action="append", default=[], metavar="FILE",
+                        help="run this image instead of building (hil build --package; repeatable)")  # fmt: skip
     parser.add_argument("--reflash", action="store_true", help="program boards that hold the image already, too")
     parser.add_argument(
         "-k", dest="keyword", default="", metavar="EXPR", help="pytest's expression over names and layers"
@@ -55,16 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from harness import session
+    from harness import package, session
     from harness.lab import sandbox
 
     if arguments.all_boards and arguments.target:
         raise UsageError("--all-boards and --target exclude each other", "use one of them")
     if arguments.workers and not arguments.workers.isdigit():
         raise UsageError(f"-n {arguments.workers}: not a number", "for example -n 2")
-    targets_wanted = "" if arguments.all_boards else os.environ.get("HIL_TARGET", "qemu-m33")
+    packages = tuple(str(Path(name).absolute()) for name in arguments.package)
+    targets_wanted = ",".join(package.targets_of(packages)) or os.environ.get("HIL_TARGET", "qemu-m33")
     options = session.Options(
-        target=",".join(arguments.target) or targets_wanted, all_boards=arguments.all_boards, wait=arguments.wait,
+        target=",".join(arguments.target) or ("" if arguments.all_boards else targets_wanted),
+        all_boards=arguments.all_boards, wait=arguments.wait, packages=packages,
         reflash=arguments.reflash, boards=int(arguments.workers or 0),
         ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
         profiles=tuple(arguments.profile), only_failed=arguments.only_failed, shard=arguments.shard,
@@ -139,6 +144,7 @@ def _pytest(
     words += [f"--boards={options.boards}", f"--wait={options.wait}"]
     words += ["--all-boards"] if options.all_boards else []
     words += ["--reflash"] if options.reflash else []
+    words += [f"--package={x}" for x in options.packages]
     words += [f"--scenario={x}" for x in options.ids] + [f"--layer={x}" for x in options.layers]
     words += [f"--profile={x}" for x in options.profiles] + [f"--defect={x}" for x in options.defects]
     for flag, value in (("only-failed", options.only_failed), ("shard", options.shard)):
