@@ -64,6 +64,10 @@ class OpenOcd:
         start = time.monotonic()
         self._identify(rig, log, say)
         rig = msgspec.structs.replace(rig, timeout_s=max(1, rig.timeout_s - int(time.monotonic() - start)))
+        self.write(rig, image, facts, log, say)
+
+    def write(self, rig: Rig, image: Path, facts: images.Facts, log: Path, say: Say) -> None:
+        """The second half of `program`, for a board that is known."""
         with self._there(rig, image) as path:
             what = f"{facts.size / 1024:.0f} KB"
             phases = (
@@ -73,12 +77,11 @@ class OpenOcd:
                 Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: verify {what}", WRITTEN),
                 Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
             )
-            place = f" 0x{rig.address:08x} bin" if facts.raw else ""
+            file = f"{_tcl(path)}{f' 0x{rig.address:08x} bin' if facts.raw else ''}"
             steps = (
                 "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
-                f"flash write_image erase {_tcl(path)}{place}", f"echo {{{WRITTEN}}}",
-                f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
-                *reset_steps(), f"echo {{{DONE}}}", "shutdown",
+                f"flash write_image erase {file}", f"echo {{{WRITTEN}}}", f"verify_image {file}",
+                f"echo {{{VERIFIED}}}", *reset_steps(), f"echo {{{DONE}}}", "shutdown",
             )  # fmt: skip
             outcome = self._run(rig, steps, phases, log, say)
         self._check(rig, outcome, programmed(facts.size), log)
@@ -92,11 +95,10 @@ class OpenOcd:
                 Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: compare", HALTED),
                 Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
             )
-            place = f" 0x{rig.address:08x} bin" if facts.raw else ""
+            file = f"{_tcl(path)}{f' 0x{rig.address:08x} bin' if facts.raw else ''}"
             steps = (
-                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
-                f"verify_image {_tcl(path)}{place}", f"echo {{{VERIFIED}}}",
-                *reset_steps(), f"echo {{{DONE}}}", "shutdown",
+                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}", f"verify_image {file}",
+                f"echo {{{VERIFIED}}}", *reset_steps(), f"echo {{{DONE}}}", "shutdown",
             )  # fmt: skip
             outcome = self._run(rig, steps, phases, log, silent)
         proof = Proof(lines=(VERIFIED, RESET, DONE), size=facts.size, write=False, reset=True)
@@ -118,6 +120,21 @@ class OpenOcd:
             self._simple(rig, ("reset halt",), HALT_S, log, before=under)
         else:
             self._simple(rig, ("reset init", "flash erase_sector 0 0 last"), WRITE_S, log, phase="erase")
+
+    def tool(self, rig: Rig) -> tuple[str, ...]:
+        """The OpenOCD for this rig. FlashError lab.tool_missing."""
+        return tools.openocd_for(rig).argv
+
+    def selection(self, rig: Rig) -> tuple[str, ...]:
+        """The commands that pick the probe. One that is no USB device (remote_bitbang) is named by params."""
+        kind = _interface(rig)
+        if kind is None and not (rig.probe_id or rig.probe_path):
+            return ()
+        probe = probes.meant(rig, KINDS.get(kind or "", probes.ANY))
+        serial = probe.serial if rig.probe_id or not rig.probe_path else ""
+        # Two probes with one number (clones): only the place tells them apart.
+        place = (f"adapter usb location {rig.probe_path}",) if rig.probe_path else ()
+        return (*((f"adapter serial {_tcl(serial)}",) if serial else ()), *place)
 
     # -- inside --
 
@@ -161,10 +178,8 @@ class OpenOcd:
         self._check(rig, self._run(rig, words, phases, log, silent), proof, log)
 
     def _run(self, rig: Rig, steps: Sequence[str], phases: Sequence[Phase], log: Path, say: Say) -> Outcome:
-        select = _selection(rig)
-        found = tools.openocd_for(rig)
-        argv: list[str | Path] = [*found.argv, *rig.params]
-        for command in select:
+        argv: list[str | Path] = [*self.tool(rig), *rig.params]
+        for command in self.selection(rig):
             argv += ["-c", command]
         for config in shlex.split(rig.config):
             argv += ["-f", config]
@@ -197,17 +212,6 @@ class OpenOcd:
             yield path
         finally:
             ask(rig, f"rm -f {shlex.quote(path)}", UPLOAD_S)
-
-
-def _selection(rig: Rig) -> tuple[str, ...]:
-    """The commands that pick the probe. One that is no USB device (remote_bitbang) is named by params."""
-    kind = _interface(rig)
-    if kind is None and not (rig.probe_id or rig.probe_path):
-        return ()
-    probe = probes.meant(rig, KINDS.get(kind or "", probes.ANY))
-    commands = [f"adapter serial {_tcl(probe.serial)}"] if probe.serial and (rig.probe_id or not rig.probe_path) else []
-    # Two probes with one number (clones): only the place tells them apart.
-    return (*commands, *([f"adapter usb location {rig.probe_path}"] if rig.probe_path else []))
 
 
 def _interface(rig: Rig) -> str | None:
