@@ -1,8 +1,9 @@
 """The boards of this host: `load()` reads lab.toml, strictly. docs/describe-a-board.md explains every key.
 
 Where: `HIL_LAB` (a file that must exist), else `lab.toml` at the top of the repository (git-ignored: a lab is nobody
-else's), else `~/.config/hil/lab.toml`. No file is an empty lab, not an error. What is wrong is a `UsageError` of one
-line with file, board, key and next step; nothing is guessed, because a guess flashes the wrong board.
+else's), else `~/.config/hil/lab.toml`. No file is an empty lab, not an error. With `HIL_BOARDS=a,b` only these boards
+of it are seen. What is wrong is a `UsageError` of one line with file, board, key and next step; nothing is guessed,
+because a guess flashes the wrong board.
 
     for board in of_target("h563"): …          # the boards a run may take, in the order of the file
     entry = find("h563-1")                     # one, or a UsageError that lists those there are
@@ -91,7 +92,7 @@ class BoardEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fixtures: tuple[str, ...] = ()  # what is wired to it: tags a selection can ask for
     notes: str = ""  # for people
     labgrid: str | Labgrid = ""  # how it is reached through labgrid: the place's name, or a table
-    virtual: bool | str = False  # no hardware: each run starts a board under this id; or the folder of a running hil-vboard
+    virtual: bool | str = False  # no hardware: each run starts one under this id; or a running hil-vboard's folder
 
     @property
     def local_probe(self) -> bool:
@@ -158,6 +159,9 @@ def load_lab(path: Path | None = None) -> Lab:
         boards[entry.id] = entry
     _check_probes(path, list(boards.values()))
     _check_consoles(path, list(boards.values()))
+    wanted = [name for name in os.environ.get("HIL_BOARDS", "").split(",") if name]
+    if wanted:
+        boards = {entry.id: entry for entry in (find(name, boards) for name in wanted)}
     return Lab(path=path, boards=boards, settings=settings, services=services)
 
 
@@ -288,7 +292,7 @@ def _check_labgrid(path: Path, label: str, labgrid: str | Labgrid) -> None:
     if not isinstance(labgrid, Labgrid):
         return
     if bool(labgrid.place) == bool(labgrid.tags):
-        raise _wrong(path, label, "labgrid", "needs `place` or `tags`, one of them", 'for example { place = "shelf-3" }')
+        raise _wrong(path, label, "labgrid", "needs either `place` or `tags`", 'for example { place = "shelf-3" }')
     for key, value in labgrid.tags.items():
         if not (re.fullmatch(r"[a-z][a-z0-9_]{1,63}", key) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value)):
             raise _wrong(path, label, "labgrid.tags", "not tags of labgrid", 'for example { board = "h563" }')
