@@ -194,10 +194,12 @@ void hil_core_halt(struct hil_board *board, uint32_t why); /* why: bits of DFSR 
 void hil_core_lockup(struct hil_board *board, const char *why);
 const char *hil_core_state(const struct hil_board *board);
 
-/* thumb.c: up to `budget` instructions, fewer when the core halts or only waits. Returns how many. */
+/* execute.c: up to `budget` instructions, fewer when the core halts or only waits. Returns how many. */
 unsigned hil_core_execute(struct hil_board *board, unsigned budget);
 bool hil_thumb_condition(uint32_t xpsr, unsigned condition);
-/* thumb32.c: false = no such instruction here. */
+/* thumb.c, thumb32.c: one instruction; r15 is already behind it. False: it faults, or there is none such
+ * here. */
+bool hil_thumb16(struct hil_board *board, uint32_t op);
 bool hil_thumb32(struct hil_board *board, uint32_t high, uint32_t low);
 
 /* dap.c: one scan of 35 bits; returns the acknowledge of it, and the posted value in *value. */

@@ -22,7 +22,7 @@
 #define CR_MER1   (1u << 15)
 #define CR_STRT   (1u << 16)
 #define CR_LOCK   (1u << 31)
-#define CR_STORED 0x0300837Fu
+#define CR_STORED 0x030083FFu
 
 #define OPT_LOCK     (1u << 0)
 #define OPT_START    (1u << 1)

@@ -1,92 +1,8 @@
-/* Thumb, 16-bit encodings (A5.2), and the loop. What is not implemented ends in a lockup that the board's log
- * names: a loader that needs it fails loudly. */
+/* Thumb, 16-bit encodings (A5.2). */
 #include "thumb.h"
 
-#include <string.h>
-
-#define FP_ENABLE 1u
 #define C_DEBUGEN 1u
 #define DFSR_BKPT (1u << 1)
-
-bool hil_thumb_condition(uint32_t xpsr, unsigned condition) {
-    bool n = (xpsr & XPSR_N) != 0, z = (xpsr & XPSR_Z) != 0, c = (xpsr & XPSR_C) != 0,
-         v = (xpsr & XPSR_V) != 0;
-    bool result = true;
-    switch (condition >> 1) {
-    case 0:
-        result = z;
-        break;
-    case 1:
-        result = c;
-        break;
-    case 2:
-        result = n;
-        break;
-    case 3:
-        result = v;
-        break;
-    case 4:
-        result = c && !z;
-        break;
-    case 5:
-        result = n == v;
-        break;
-    case 6:
-        result = n == v && !z;
-        break;
-    default:
-        return true;
-    }
-    return result != ((condition & 1) != 0);
-}
-
-struct hil_shifted hil_shift(uint32_t value, unsigned kind, unsigned amount, bool carry) {
-    if (amount == 0) {
-        return (struct hil_shifted){value, carry};
-    }
-    switch (kind) {
-    case HIL_LSL:
-        return amount < 32    ? (struct hil_shifted){value << amount, (value >> (32 - amount) & 1) != 0}
-               : amount == 32 ? (struct hil_shifted){0, (value & 1) != 0}
-                              : (struct hil_shifted){0, false};
-    case HIL_LSR:
-        return amount < 32    ? (struct hil_shifted){value >> amount, (value >> (amount - 1) & 1) != 0}
-               : amount == 32 ? (struct hil_shifted){0, value >> 31 != 0}
-                              : (struct hil_shifted){0, false};
-    case HIL_ASR: {
-        uint32_t sign = value >> 31 != 0 ? UINT32_MAX : 0;
-        return amount < 32 ? (struct hil_shifted){value >> amount | (sign << (31 - amount) << 1),
-                                                  (value >> (amount - 1) & 1) != 0}
-                           : (struct hil_shifted){sign, sign != 0};
-    }
-    default: {
-        unsigned turn = amount % 32;
-        uint32_t result = turn == 0 ? value : value >> turn | value << (32 - turn);
-        return (struct hil_shifted){result, result >> 31 != 0};
-    }
-    }
-}
-
-void hil_set_nz(struct hil_core *core, uint32_t value) {
-    core->xpsr = (core->xpsr & ~(XPSR_N | XPSR_Z)) | (value & XPSR_N) | (value == 0 ? XPSR_Z : 0);
-}
-
-void hil_set_nzc(struct hil_core *core, struct hil_shifted result) {
-    hil_set_nz(core, result.value);
-    core->xpsr = (core->xpsr & ~XPSR_C) | (result.carry ? XPSR_C : 0);
-}
-
-uint32_t hil_add(struct hil_core *core, uint32_t a, uint32_t b, bool carry, bool flags) {
-    uint64_t sum = (uint64_t)a + b + carry;
-    uint32_t result = (uint32_t)sum;
-    if (flags) {
-        hil_set_nz(core, result);
-        core->xpsr &= ~(XPSR_C | XPSR_V);
-        core->xpsr |= sum >> 32 != 0 ? XPSR_C : 0;
-        core->xpsr |= ((a ^ result) & (b ^ result)) >> 31 != 0 ? XPSR_V : 0;
-    }
-    return result;
-}
 
 bool hil_load(struct hil_board *board, uint32_t address, unsigned size, bool is_signed, unsigned reg) {
     uint32_t value = 0;
@@ -368,7 +284,7 @@ static bool miscellaneous(struct hil_board *board, uint32_t op) {
     }
 }
 
-static bool execute16(struct hil_board *board, uint32_t op) {
+bool hil_thumb16(struct hil_board *board, uint32_t op) {
     struct hil_core *core = &board->core;
     uint32_t here = core->r[15] + 2; /* r15 has moved on already */
     switch (op >> 12) {
@@ -407,74 +323,4 @@ static bool execute16(struct hil_board *board, uint32_t op) {
         core->r[15] = here + (hil_sign_extend(op & 0x7FF, 11) << 1);
         return true;
     }
-}
-
-static bool at_breakpoint(const struct hil_core *core) {
-    if ((core->fp_ctrl & FP_ENABLE) == 0 || (core->dhcsr & C_DEBUGEN) == 0) {
-        return false;
-    }
-    for (unsigned i = 0; i < 6; i++) {
-        uint32_t c = core->fp_comp[i], where = c >> 30;
-        bool upper = (core->r[15] & 2) != 0;
-        if ((c & 1) != 0 && ((c ^ core->r[15]) & 0x1FFFFFFCu) == 0 && (where & (upper ? 2u : 1u)) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void step(struct hil_board *board) {
-    struct hil_core *core = &board->core;
-    uint32_t op = 0, low = 0, at = core->r[15];
-    bool wide, done = true;
-    if (!hil_bus_read(board, HIL_CORE, at, 2, &op)) {
-        hil_core_lockup(board, "fetch outside of memory");
-        return;
-    }
-    wide = op >> 11 >= 0x1D;
-    if (wide && !hil_bus_read(board, HIL_CORE, at + 2, 2, &low)) {
-        hil_core_lockup(board, "fetch outside of memory");
-        return;
-    }
-    core->r[15] = at + (wide ? 4 : 2);
-    uint8_t it = core->it;
-    if (it == 0 || hil_thumb_condition(core->xpsr, it >> 4)) {
-        done = wide ? hil_thumb32(board, op, low) : execute16(board, op);
-    }
-    if (it != 0) {
-        core->it = (it & 7) == 0 ? 0 : (uint8_t)((it & 0xE0) | (it << 1 & 0x1F));
-    }
-    if (!done) {
-        hil_board_log(board, "code at %08x: %04x %04x not executed", at, op, low);
-        hil_core_lockup(board, "a loader could not go on");
-    }
-}
-
-unsigned hil_core_execute(struct hil_board *board, unsigned budget) {
-    struct hil_core *core = &board->core;
-    uint32_t seen[16] = {0};
-    uint32_t seen_xpsr = 0;
-    unsigned n = 0;
-    while (n < budget && core->running == HIL_CODE && !core->halted && !board->effects.loader_stuck) {
-        uint32_t before = core->r[15];
-        if (at_breakpoint(core)) {
-            hil_core_halt(board, DFSR_BKPT);
-            break;
-        }
-        step(board);
-        n++;
-        if (core->r[15] > before) {
-            continue;
-        }
-        /* Back at the head of a loop: one that has changed nothing since the last time waits for the
-         * debugger. */
-        if (!core->activity && seen_xpsr == core->xpsr && memcmp(seen, core->r, sizeof seen) == 0) {
-            break;
-        }
-        core->activity = false;
-        memcpy(seen, core->r, sizeof seen);
-        seen_xpsr = core->xpsr;
-    }
-    board->instructions += n;
-    return n;
 }

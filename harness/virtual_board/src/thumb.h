@@ -31,7 +31,6 @@ static inline bool hil_carry(const struct hil_core *core) {
     return (core->xpsr & XPSR_C) != 0;
 }
 
-/* r15 reads as the address of the instruction plus 4; `pc_now` is kept two or four ahead by the caller. */
 static inline uint32_t hil_sign_extend(uint32_t value, unsigned bits) {
     uint32_t top = 1u << (bits - 1);
     return (value ^ top) - top;
