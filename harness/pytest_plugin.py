@@ -175,8 +175,9 @@ class ScenarioFile(pytest.File):
         from harness.lab import profiles
 
         options = _options(self.config)
-        known, selection = profiles.load(), session.selection(options)
+        known = profiles.load()
         for target in session.targets_of(options):
+            selection = session.selection(options, target.id)
             for one in scenario.load_file(self.path).values():
                 chosen = [i for i in plan.permutations(one, known, target) if plan.selected(i, selection)]
                 for item in plan.repeated(chosen, selection.repeat):

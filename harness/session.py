@@ -73,12 +73,16 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, tuple[str, str, str]] = {}  # why a target has no board or no image: cause, what, fix
 
 
-def selection(options: Options) -> Selection:
+def failed_before(run: str) -> tuple[Verdict, ...]:
+    """What `--only-failed` runs again. UsageError when there is no such run."""
+    return tuple(v for v in store.read_run(run_folder(run)).verdicts if v.verdict in FAILED_BEFORE)
+
+
+def selection(options: Options, target: str = "") -> Selection:
+    """`target`: what failed there; "": anywhere."""
     only = None
     if options.only_failed:
-        only = tuple(
-            v.id for v in store.read_run(run_folder(options.only_failed)).verdicts if v.verdict in FAILED_BEFORE
-        )
+        only = tuple(v.id for v in failed_before(options.only_failed) if target in ("", v.target))
     return Selection(
         ids=options.ids, layers=options.layers, profiles=options.profiles, keyword=options.keyword, only=only,
         repeat=options.repeat,
@@ -110,17 +114,23 @@ def targets_of(options: Options) -> tuple[Target, ...]:
         raise UsageError(f"the package for {foreign[0]} is not for --target {options.target}", "leave --target out")
     if not names:
         raise UsageError("no target", "hil run --target qemu-m33")
+    if options.only_failed:
+        failed = {v.target for v in failed_before(options.only_failed)}
+        if not any(name in failed for name in names):
+            raise NothingSelected(f"nothing failed on {', '.join(dict.fromkeys(names))} in {options.only_failed}",
+                                  "nothing is to be run again")  # fmt: skip
+        names = [name for name in names if name in failed]
     return tuple(find(name, known) for name in dict.fromkeys(names))
 
 
 def planned(options: Options) -> tuple[tuple[Target, ...], tuple[PlanItem, ...]]:
     """Everything selected, checked; raises before anything is started."""
     targets = targets_of(options)
-    scenarios, known, wanted = scenario.load(), profiles.load(), selection(options)
+    scenarios, known = scenario.load(), profiles.load()
     items: list[PlanItem] = []
     for target in targets:
         try:
-            items += plan(scenarios, known, target, wanted, options.defects)
+            items += plan(scenarios, known, target, selection(options, target.id), options.defects)
         except NothingSelected:
             if len(targets) == 1:
                 raise

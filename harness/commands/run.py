@@ -66,13 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers and not arguments.workers.isdigit():
         raise UsageError(f"-n {arguments.workers}: not a number", "for example -n 2")
     packages = tuple(str(Path(name).absolute()) for name in arguments.package)
-    targets_wanted = ",".join(package.targets_of(packages)) or os.environ.get("HIL_TARGET", "qemu-m33")
+    targets_wanted = ",".join(package.targets_of(packages)) or os.environ.get("HIL_TARGET", "")
+    before = ""  # a run of somebody else may become the latest meanwhile
+    if arguments.only_failed:
+        before = str(session.run_folder(arguments.only_failed))
+        targets_wanted = targets_wanted or ",".join(dict.fromkeys(v.target for v in session.failed_before(before)))
+    targets_wanted = targets_wanted or "qemu-m33"
     options = session.Options(
         target=",".join(arguments.target) or ("" if arguments.all_boards else targets_wanted),
         all_boards=arguments.all_boards, wait=arguments.wait, packages=packages,
         reflash=arguments.reflash, boards=int(arguments.workers or 0),
         ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
-        profiles=tuple(arguments.profile), only_failed=arguments.only_failed, shard=arguments.shard,
+        profiles=tuple(arguments.profile), only_failed=before, shard=arguments.shard,
         defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,
         run_dir=arguments.run_dir,
         repeat=arguments.repeat,
