@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 started=$(date +%s)
 step() { printf '== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
 
+setup/labgrid.sh # for tests/labgrid
+
 step "formatting, types"
 .venv/bin/ruff check -q .
 .venv/bin/mypy

@@ -1,4 +1,4 @@
-"""`hil labgrid`: the places through which boards of lab.toml are reached, and the clean-up after a job that was torn down.
+"""`hil labgrid`: the places through which boards of lab.toml are reached, and the clean-up after a job that is gone.
 
 Holding and releasing needs no command: `hil run` does both (harness/lab/labgrid.py).
 """

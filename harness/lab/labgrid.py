@@ -34,6 +34,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from harness.device.uartlog import escape
 from harness.errors import BoardBusy, LabError, UsageError
 from harness.lab import labgrid_lock as locks
 from harness.lab import lease as leases
@@ -42,7 +43,7 @@ from harness.lab.labgrid_client import Client, NoCoordinator, Place, Refused, co
 from harness.lab.labgrid_lock import Record
 
 LOOK = 0.5  # s between two looks at a place while waiting for it
-REACH = 20.0  # s for a console to be there: an exporter needs a few after a restart
+REACH = 30.0  # s for a console to be there: a coordinator looks after an exporter that came back every 15 s
 PROBE = 2.0  # s for ser2net to greet
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 SERIAL = "NetworkSerialPort"
@@ -283,7 +284,7 @@ def reached(entry: BoardEntry) -> BoardEntry:
     if known is not None and (known.pid, known.since) == (record.pid, record.since):
         record = known
     if not entry.serial and answer(record.serial):
-        record = _newest[entry.id] = _located(Client(record.address), entry, record)
+        record = _newest[entry.id] = _located(Client(record.address, record.identity), entry, record)
     return msgspec.structs.replace(
         entry, labgrid="", serial=entry.serial or record.serial, probe_path=entry.probe_path or record.probe_path,
         runner_prefix=entry.runner_prefix or prefix(record.host),
@@ -385,4 +386,4 @@ def answer(url: str) -> str:
         return f"console at {host}:{port}: {error}"
     if said.startswith(b"\xff"):  # telnet's negotiation: the port is open behind it
         return ""
-    return f"console at {host}:{port}: {said.decode('ascii', 'backslashreplace').strip()[:120] or 'closed at once'}"
+    return f"console at {host}:{port}: {escape(said.strip())[:120] or 'closed at once'}"

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from harness import paths
+from harness.device.uartlog import escape
 from harness.errors import LabError
 from harness.lab import process
 
@@ -110,25 +111,28 @@ def coordinator(named: str = "") -> str:
     return os.environ.get("LG_COORDINATOR") or named or DEFAULT_COORDINATOR
 
 
-def environment(address: str) -> dict[str, str]:
+def environment(address: str, who: str) -> dict[str, str]:
+    """For calls as `who` ("host/user") to the coordinator at `address`."""
     env = {key: value for key, value in os.environ.items() if key not in NOT_OURS}
-    host, _, user = identity().partition("/")
+    host, _, user = who.partition("/")
     return {**env, "LG_COORDINATOR": address, "LG_HOSTNAME": host, "LG_USERNAME": user, "PYTHONUNBUFFERED": "1"}
 
 
 class Client:
-    """Calls against one coordinator. LabError when program or coordinator is missing, `Refused` for all else."""
+    """Calls against one coordinator, as `who` (ourselves). LabError when program or coordinator is missing, `Refused`
+    for all else."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, who: str = "") -> None:
         self.address = address
-        self.identity = identity()
+        self.identity = who or identity()
         self._program = program()
 
     def call(self, *words: str, timeout: float = CALL_TIMEOUT) -> str:
         """What it prints. Its own children and it are gone when this returns."""
         proc = process.spawn(
-            [self._program, *words], env=environment(self.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+            [self._program, *words], env=environment(self.address, self.identity),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
         try:
             out, err = proc.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -161,7 +165,7 @@ class Client:
         words = [f"{key}={value}" for key, value in sorted(tags.items())]
         proc = process.spawn(
             [self._program, "reserve", "--wait", "--shell", *words],
-            env=environment(self.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment(self.address, self.identity), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         token = ""
         done = False
@@ -283,4 +287,4 @@ def last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     said = lines[-1] if lines else "no reason given"
     said = re.sub(r"^(labgrid-client: )?(Server error: )?(Error: )*", "", said.strip())
-    return said.encode("ascii", "backslashreplace").decode()[:240]
+    return escape(said.encode())[:240]

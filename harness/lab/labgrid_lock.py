@@ -127,11 +127,12 @@ def keeper(client: Client, record: Record, fd: int) -> subprocess.Popen[bytes]:
     """Outlives us on purpose, so it is not started by `process.spawn`; it ends by itself within KEEPER seconds of our
     end. It shares the lock, so that nobody takes the place while it gives it back."""
     path = leases.folder() / f"{lock_name(record.place)}.lock"
+    env = environment(client.address, client.identity)
     words = [str(program()), record.place, record.identity, record.token, str(path)]
     try:
         return subprocess.Popen(
             ["/bin/sh", "-c", _KEEP, "hil-labgrid-keeper", *words], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, pass_fds=(fd,), start_new_session=True, cwd="/", env=environment(client.address),
+            stderr=subprocess.DEVNULL, pass_fds=(fd,), start_new_session=True, cwd="/", env=env,
         )  # fmt: skip
     except OSError as error:
         raise LabError("lab.tool_missing", f"/bin/sh: {error.strerror}", "run `hil doctor`") from error
