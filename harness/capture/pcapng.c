@@ -140,7 +140,7 @@ static int write_headers(struct hil_pcapng *file, uint16_t link, const char *int
     put32(file, 0);
     block_end(file, start);
 
-    if (block_begin(file, BLOCK_INTERFACE, 4 * OPTION_MAX, &start) != 0) {
+    if (block_begin(file, BLOCK_INTERFACE, (size_t)4 * OPTION_MAX, &start) != 0) {
         return -1;
     }
     put16(file, link);

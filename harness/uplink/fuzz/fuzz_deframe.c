@@ -21,11 +21,10 @@ static void add(struct sum *sum, enum hil_frame what, const uint8_t *frame, size
 }
 
 static struct sum run(enum hil_framing framing, const uint8_t *data, size_t size, size_t piece) {
-    struct hil_deframer *d = calloc(1, sizeof *d);
+    static struct hil_deframer state;
+    struct hil_deframer *d = &state;
     struct sum sum = {0xCBF29CE484222325u, 0};
-    if (d == NULL) {
-        abort();
-    }
+    memset(d, 0, sizeof *d);
     d->framing = framing;
     for (size_t at = 0; at < size; at += piece) {
         size_t n = size - at < piece ? size - at : piece;
@@ -54,7 +53,6 @@ static struct sum run(enum hil_framing framing, const uint8_t *data, size_t size
         }
         free(copy);
     }
-    free(d);
     return sum;
 }
 

@@ -429,12 +429,14 @@ static int parse(struct uplink *u, int argc, char **argv) {
             return usage_error();
         }
     }
-    bool complete = u->serial_path != NULL && u->out != NULL && mode && optind == argc;
+    bool complete = u->serial_path[0] != '\0' && u->out[0] != '\0' && mode && optind == argc;
     return complete && u->host_address != 0 && speed_of(u->baud) != B0 ? 0 : usage_error();
 }
 
 int main(int argc, char **argv) {
-    static struct uplink u = {.slirp = "slirp-fullbolt",
+    static struct uplink u = {.serial_path = "",
+                              .out = "",
+                              .slirp = "slirp-fullbolt",
                               .comment = "",
                               .host_address = 0x0A000202u,
                               .baud = 115200,

@@ -108,7 +108,7 @@ int hil_slirp_start(const char *program, enum hil_framing framing, uint32_t host
 }
 
 void hil_slirp_stop(int pid) {
-    const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
+    const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000L};
     if (pid <= 0) {
         return;
     }
