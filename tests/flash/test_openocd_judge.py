@@ -1,4 +1,4 @@
-"""The judge of OpenOCD's runs on recorded output: every row of the table, the false passes, and what must not alarm it."""
+"""The judge of OpenOCD's runs on recorded output: every row, the false passes, and what must not alarm it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_recorded_good_run() -> None:
     assert replay("good").ok
 
 
-# What OpenOCD's own `program` prints (measured elsewhere), and what it says of probes that no test here has (its source).
+# What OpenOCD's own `program` prints (measured elsewhere), and what it says of probes that no test has (its source).
 SAID: tuple[tuple[str, int, str, str], ...] = (
     ("flash write algorithm aborted by target|flash memory write protected|flash write failed = 0x00000010|"
      "** Programming Failed **", 1, "lab.flash_protected", "write protected"),

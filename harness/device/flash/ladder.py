@@ -143,8 +143,8 @@ def _climb(
 def _given_up(rig: Rig, trouble: list[FlashError], taken: list[str]) -> FlashError:
     """The first error names the cause: later ones are often its consequences."""
     first = trouble[0]
-    # What was never touched is as good as before: a loose cable wants a hand, not a quarantine.
-    wedged = first.cause in LADDER and any(one.touched for one in trouble)
+    # What was never touched and never answered is as good as before: a loose cable wants a hand, not a quarantine.
+    wedged = first.cause in LADDER and ("erase" in taken or any(one.touched for one in trouble))
     if not taken:
         first.wedged = wedged
         return first

@@ -139,6 +139,7 @@ class OpenOcd:
     # -- inside --
 
     def _identify(self, rig: Rig, log: Path, say: Say) -> str:
+        self.tool(rig)  # a tool that is not there says more than a chip that cannot be asked
         wanted, register = _expected(rig)
         reads = [CPUID] + ([register] if register else [])
         phases = (
