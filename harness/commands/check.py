@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +27,7 @@ from harness.lab.health import LeftOut, Say, Step
 from harness.lab.inventory import BoardEntry, Lab
 from harness.lab.process import spawn, stop
 from harness.model import Verdict
-from harness.paths import ROOT
+from harness.paths import ROOT, RUNS
 from harness.target import Target, find, load
 
 AT_ONCE = 4
@@ -35,7 +36,8 @@ CONNECT = ("T12-01", "T12-02", "T13-01", "T13-02", "CH-01", "CH-05")
 
 
 def run_check(lab: Lab, arguments: argparse.Namespace) -> int:
-    """All boards, or the one named. Exit 0, 10 when a step failed, 11 when every board was held by somebody."""
+    """All boards, or the one named. Exit 0; 10 when a step failed; 11 or 12 when every board is held or set aside, so
+    that none was looked at."""
     one = bool(arguments.check)
     entries = [inventory.find(arguments.check, lab.boards)] if one else list(lab.boards.values())
     if not entries:
@@ -61,8 +63,10 @@ def run_check(lab: Lab, arguments: argparse.Namespace) -> int:
             except BoardBusy as error:
                 busy = busy or error
                 notes.append(f"{error.what}: not looked at")
-    if busy is not None and not steps:
+    if not steps and busy is not None:
         raise busy
+    if not steps:
+        quarantine.check(entries[0].id)
     if arguments.json:
         data = {"schema": 1, "ok": health.fit(steps), "steps": steps, "notes": notes}
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(data)) + b"\n")
@@ -76,18 +80,34 @@ def run_check(lab: Lab, arguments: argparse.Namespace) -> int:
 def _check(listed: BoardEntry, lab: Lab, may_flash: bool, say: Say) -> list[Step]:
     """Holds the board, looks, and counts for its quarantine. BoardBusy when somebody has it."""
     target = find(listed.target, load())
-    with (
-        in_hand(listed, "hil boards --check", 0.0) as entry,
-        tempfile.TemporaryDirectory(prefix="hil-check-") as folder,
-    ):
-        steps = health.examine(entry, target, _Real(entry, target, Path(folder)), flash=may_flash, say=say)
-    bad = next((step for step in steps if step.result == "failed"), None)
+    with in_hand(listed, "hil boards --check", 0.0) as entry, _evidence(listed.id) as folder:
+        steps = health.examine(entry, target, _Real(entry, target, folder), flash=may_flash, say=say)
+        bad = next((step for step in steps if step.result == "failed"), None)
+        if bad is None:
+            shutil.rmtree(folder, ignore_errors=True)
     if bad is None:
         quarantine.note_success(listed.id)
-    elif bad.cause:
+    elif bad.cause and bad.step != "network":  # that run has counted for itself
         after = lab.settings.quarantine_after
         quarantine.note_error(listed.id, bad.cause, f"hil boards --check: {bad.step}: {bad.what}", after)
     return steps
+
+
+@contextlib.contextmanager
+def _evidence(board: str) -> Iterator[Path]:
+    """A folder for logs, which stays when something failed."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = RUNS / f"check-{stamp}-{board}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise LabError("lab.disk_full", f"{folder}: {error.strerror}", "make room") from error
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 class _Real:
@@ -157,6 +177,7 @@ class _Real:
         words = [sys.executable, "-m", "harness.cli", "run", "--target", self._target.id, node]
         words += ["--run-dir", str(run_dir)]
         env = {**os.environ, lease.LENT: f"{self._entry.id}={os.getpid()}", "HIL_BOARDS": self._entry.id}
+        env[quarantine.EXAMINED] = self._entry.id
         with (self._folder / "run.log").open("w+b") as log:
             process = spawn(words, cwd=ROOT, env=env, stdout=log, stderr=log, tree=True)
             try:
