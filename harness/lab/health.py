@@ -88,6 +88,7 @@ class _Examination:
     def __init__(self, entry: BoardEntry, target: Target, device: Device, flash: bool, say: Say) -> None:
         self._entry, self._target, self._device, self._may_flash, self._say = entry, target, device, flash, say
         self._done: dict[str, Step] = {}
+        self._broken: set[str] = set()  # failed, or left out for one that did
         self._heard: Console | None = None
         self._shim: Shim | None = None
 
@@ -102,7 +103,7 @@ class _Examination:
 
     def _step(self, name: str, work: Callable[[], str]) -> None:
         bound = self._bound(name)
-        broken = next((n for n in NEEDS.get(name, ()) if self._done[n].result == "failed"), "")
+        broken = next((n for n in NEEDS.get(name, ()) if n in self._broken), "")
         begun = time.monotonic()
         result: Result = "ok"
         cause = fix = ""
@@ -120,6 +121,8 @@ class _Examination:
             except DeviceTrouble as trouble:
                 result, what, cause = "failed", str(trouble), "lab.serial_missing"
                 fix = f"is `serial` the right port and `baud` right? hil console {self._entry.id} --reset"
+        if broken or result == "failed":
+            self._broken.add(name)
         self._done[name] = Step(
             board=self._entry.id, step=name, result=result, seconds=round(time.monotonic() - begun, 3), bound=bound,
             what=_plain(what), fix=_plain(fix), cause=cause,
@@ -158,16 +161,16 @@ class _Examination:
         self._device.halt()
         console = stack.enter_context(self._device.console())
         self._heard = console
+        self._shim = Shim(console) if self._target.level != "observe" else None  # it takes what comes from here on
         begun = time.monotonic()
         self._device.reset()
         limit = self._target.limits.boot_ms / 1000
-        if self._target.level == "observe":
+        if self._shim is None:
             try:
                 line = console.wait_for(lambda one: bool(one.text.strip()), limit, "line after the reset")
             except ConsoleTimeout as error:
                 raise DeviceTrouble(str(error)) from error
             return f"first line after {time.monotonic() - begun:.1f} s: {line.text[:60]}"
-        self._shim = Shim(console)
         boot = self._shim.wait_ready(limit)
         return f"ready after {time.monotonic() - begun:.1f} s, build {boot.fields.get('build', '?')}"
 
