@@ -22,7 +22,11 @@ static void judge(const char *line, size_t n, const char *reply) {
             abort();
         }
     }
-    bool list = memmem(line, n, "log", 3) != NULL || memmem(line, n, "faults", 6) != NULL;
+    while (n > 0 && *line == ' ') {
+        line++;
+        n--;
+    }
+    bool list = (n >= 3 && memcmp(line, "log", 3) == 0) || (n >= 6 && memcmp(line, "faults", 6) == 0);
     size_t wanted = list && strncmp(reply, "OK ", 3) == 0 ? strtoul(reply + 3, NULL, 10) + 1 : 1;
     if ((strncmp(reply, "OK", 2) != 0 && strncmp(reply, "ERR ", 4) != 0) || lines != wanted ||
         reply[strlen(reply) - 1] != '\n') {
