@@ -42,9 +42,13 @@ class NothingSelected(HilError):
 
 
 class LabError(HilError):
-    """The bench's own part failed: never the device's fault. `cause` is a `lab.*` id of causes.toml. Exit 10."""
+    """The bench's own part failed: never the device's fault. `cause` is a `lab.*` id of causes.toml. Exit 10.
+
+    `again`: whether another attempt may help; False where whoever raises it has tried again already.
+    """
 
     exit_code = EXIT_LAB
+    again = True
 
     def __init__(self, cause: str, what: str, fix: str = "") -> None:
         super().__init__(what, fix)

@@ -102,6 +102,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         run_dir = session.new_run_dir(options)
         setattr(config.option, RUN_DIR, str(run_dir))
         session.prepare(options, run_dir, claims=claims, say=say)
+        config.pluginmanager.register(Deaths(config), "hil-deaths")
     except HilError as error:
         print(f"hil: {error}", file=sys.stderr)
         return error.exit_code
@@ -327,17 +328,32 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 def _add_lost(config: pytest.Config, run_dir: Path) -> None:
     """Scenarios that were selected and have no verdict: their worker died, or there was none left."""
+    if _seen:
+        _write_lost(config, run_dir, _seen, "the worker that ran it ended before a verdict")
+        _write_lost(config, run_dir, _collected - _seen, "no worker was left for it")
+
+
+def _write_lost(config: pytest.Config, run_dir: Path, nodes: set[str], why: str) -> None:
     from harness import session, store
 
-    if not _seen:
-        return
-    begun, wanted = ({node.partition("::")[2] for node in nodes} for nodes in (_seen, _seen | _collected))
+    names = {node.partition("::")[2] for node in nodes}
     _, items = session.planned(_options(config))
     for item in items:
         path = run_dir / item.target / item.folder / store.VERDICT
-        if item.node in wanted and not path.is_file():
-            why = "the worker that ran it ended before a verdict" if item.node in begun else "no worker was left for it"
+        if item.node in names and not path.is_file():
             store.write_verdict(path, session.lost(item, why), run_dir)
+
+
+class Deaths:
+    """On the controller: what a worker was in when it died has its verdict at once, not only at the run's end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        run_dir = Path(_run_dir(self._config))
+        _write_lost(self._config, run_dir, {crashitem}, "the worker that ran it was killed or crashed")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -102,7 +102,7 @@ def run_item(bench: Bench, item: PlanItem) -> Verdict:
         verdict = _final(bench, verdict)
         store.write_verdict(folder / f"attempt-{number}" / store.VERDICT, verdict, bench.run_dir)
         store.write_verdict(folder / store.VERDICT, verdict, bench.run_dir)
-        budget = max(bench.retries, LAB_RETRIES) if ruling.verdict == "lab" else bench.retries
+        budget = max(bench.retries, LAB_RETRIES if ruling.again else 0) if ruling.verdict == "lab" else bench.retries
         if ruling.verdict not in ("fail", "lab") or number > budget or verdict.verdict == "known":
             return verdict
 
@@ -128,7 +128,7 @@ def _attempt(
             ruling = judge(seen)
     except LabError as error:
         cause = Cause(id=error.cause, side="lab", confidence="certain", explain=error.what, fix=error.fix)
-        ruling = Ruling(verdict="lab", why=error.what, causes=[cause])
+        ruling = Ruling(verdict="lab", why=error.what, causes=[cause], again=error.again)
         evidence = _there(workdir)
     except HilError as error:  # the capture cannot be read, a certificate is not there
         cause = Cause(id="lab.capture_failed", side="lab", confidence="probable", explain=error.what, fix=error.fix)

@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", action="append", default=[], metavar="ID[,ID]",
                         help="what to run on, one or several (HIL_TARGET, else qemu-m33)")  # fmt: skip
     parser.add_argument("--all-boards", action="store_true", help="on every board of lab.toml")
+    parser.add_argument("--boards", type=int, default=0, metavar="N",
+                        help="take at most N boards of a target (as many as -n says, else all)")  # fmt: skip
     parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a held board (0)")
     parser.add_argument("--package", action="append", default=[], metavar="FILE",
                         help="run this image instead of building (hil build --package; repeatable)")  # fmt: skip
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = session.Options(
         target=",".join(arguments.target) or ("" if arguments.all_boards else targets_wanted),
         all_boards=arguments.all_boards, wait=arguments.wait, packages=packages,
-        reflash=arguments.reflash, boards=int(arguments.workers or 0),
+        reflash=arguments.reflash, boards=arguments.boards or int(arguments.workers or 0),
         ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
         profiles=tuple(arguments.profile), only_failed=before, shard=arguments.shard,
         defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,

@@ -162,7 +162,12 @@ class Kept:
         step(f"flash {wiring.board}")
         if use.known.holds != image.sha256:
             use.holds("")
-            flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=self._reflash or use.fresh, power=wiring.power)
+            again = self._reflash or use.fresh
+            try:
+                flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=again, power=wiring.power)
+            except FlashError as error:
+                error.again = False  # it climbed its own ladder
+                raise
             use.holds(image.sha256)
         board = ProbeBoard(wiring, workdir, node)
         try:
@@ -172,15 +177,16 @@ class Kept:
             board.close()
 
     def _failed(self, use: Use, error: LabError) -> None:
-        """A board's own failure counts, in this run and beyond; a wedged one is set aside at once."""
+        """A board's own failure counts, in this run and beyond. One that could not be flashed, after all that its ladder
+        tries, is out of this run: it would fail fast and draw scenarios from the others. A wedged one is set aside."""
         if error.cause not in BOARD_CAUSES:
             return
-        why = f"{error.what}"
+        why = error.what
         if isinstance(error, FlashError) and error.wedged:
             state = quarantine.put(use.board, f"wedged: {why}", cause=error.cause, by="bench")
         else:
             state = quarantine.note_error(use.board, error.cause, why, self._lab.settings.quarantine_after)
-        use.failed(error, out=state.reason if state.quarantined else "")
+        use.failed(error, out=state.reason if state.quarantined else "" if error.again else why)
 
     def _made(self, name: str, target: Target) -> tuple[VirtualBoard, Use]:
         known = self._virtual.get(name)

@@ -28,6 +28,7 @@ class Ruling:
     causes: list[Cause] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     expected_alerts: tuple[int, ...] = ()
+    again: bool = True  # of a lab error: whether another attempt may help
 
     def miss(self, level: str, text: str, cap: str = "must") -> None:
         """Grades a miss; `cap` is the row's level: an advice row never fails."""
@@ -248,11 +249,12 @@ def _good(seen: Seen, branch: Branch) -> str:
 def with_known(
     verdict: VerdictName, causes: list[Cause], scenario: str, known: tuple[Known, ...], today: dt.date
 ) -> tuple[VerdictName, str]:
-    """`known` for a listed failure until its date, `fixed` when a listed one passes; and a note."""
+    """`known` for a listed failure until its date, `fixed` when a listed one passes; and a note. An entry without a
+    cause stands for a failure that has none (a row about the ClientHello that names no cause)."""
     entries = [k for k in known if k.scenario.upper() in (scenario.upper(), scenario.split("[")[0].upper())]
     ids = {c.id for c in causes}
     for entry in entries:
-        if verdict == "fail" and entry.cause in ids:
+        if verdict == "fail" and (entry.cause in ids or not (entry.cause or ids)):
             if today <= entry.until:
                 return "known", f"known until {entry.until}: {entry.reason}"
             return "fail", f"was known until {entry.until}: {entry.reason}"

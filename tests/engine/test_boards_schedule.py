@@ -13,7 +13,7 @@ TARGETS = ("h563", "h563-b", "native")
 
 
 class Worker:
-    """As much of xdist's WorkerController as a scheduler uses. Runs an item when it knows the next, or that there is none."""
+    """As much of xdist's WorkerController as a scheduler uses. Runs an item when it knows the next, or the end."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -69,18 +69,18 @@ def test_everything_runs_once_and_no_board_is_waited_for(seed: int) -> None:
         index = worker.queue.pop(0)
         if dice.random() < 0.1:
             worker.queue.insert(0, index)
-            assert made.remove_node(worker) == wanted[index]  # type: ignore[arg-type]
+            assert made.remove_node(worker) == wanted[index]
             ran.append(wanted[index])
             crew.remove(worker)
             deaths += 1
             fresh = Worker(f"{worker.name}'")
             crew.append(fresh)
-            made.add_node(fresh)  # type: ignore[arg-type]
-            made.add_node_collection(fresh, wanted)  # type: ignore[arg-type]
+            made.add_node(fresh)
+            made.add_node_collection(fresh, wanted)
             made.schedule()
             continue
         ran.append(wanted[index])
-        made.mark_test_complete(worker, index)  # type: ignore[arg-type]
+        made.mark_test_complete(worker, index)
     assert Counter(ran) == Counter(wanted)
     assert made.tests_finished and not made.has_pending
 
@@ -93,7 +93,7 @@ def test_boards_of_a_kind_share_the_work() -> None:
     for turn in range(1000):
         for worker in (slow, fast):
             if worker.ready() and (worker is fast or turn % 4 == 0):
-                made.mark_test_complete(worker, worker.queue.pop(0))  # type: ignore[arg-type]
+                made.mark_test_complete(worker, worker.queue.pop(0))
                 done[worker.name] += 1
     assert sum(done.values()) == 40 and done["gw1"] > 2 * done["gw0"]
 
@@ -101,9 +101,9 @@ def test_boards_of_a_kind_share_the_work() -> None:
 def test_a_replacement_that_collects_other_scenarios_gets_none() -> None:
     wanted = items(h563=4)
     made, (worker,) = scheduling({"h563": 1}, 1, wanted)
-    made.remove_node(worker)  # type: ignore[arg-type]
+    made.remove_node(worker)
     odd = Worker("gw1")
-    made.add_node(odd)  # type: ignore[arg-type]
-    made.add_node_collection(odd, wanted[1:])  # type: ignore[arg-type]
+    made.add_node(odd)
+    made.add_node_collection(odd, wanted[1:])
     made.schedule()
     assert odd.queue == [] and made.has_pending
