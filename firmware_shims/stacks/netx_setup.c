@@ -45,6 +45,12 @@ UINT hil_netx_api(const char *name, UINT code) {
     return code;
 }
 
+/* The same for our own certificate: which one was added where is what story 000 turned on. */
+static UINT own_api(const char *name, UINT code) {
+    hil_event("api", "what=client_certificate name=%s rc=0x%lx", name, (unsigned long)code);
+    return code;
+}
+
 int hil_netx_alert(const NX_SECURE_TLS_SESSION *session) {
     return session->nx_secure_tls_received_alert_level == 0
                ? -1
@@ -261,17 +267,17 @@ static UINT add_own(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certifi
         return NX_SUCCESS;
     key = private_key(&key_len, &key_type);
     while ((data = keep_der(config->cert, &at, &len)) != NULL && cert != NULL) {
-        UINT code = hil_netx_api("nx_secure_x509_certificate_initialize",
-                                 nx_secure_x509_certificate_initialize(cert, data, (USHORT)len, NX_NULL, 0,
-                                                                       key, key_len, key_type));
+        UINT code = own_api("nx_secure_x509_certificate_initialize",
+                            nx_secure_x509_certificate_initialize(cert, data, (USHORT)len, NX_NULL, 0, key,
+                                                                  key_len, key_type));
         if (code != NX_SUCCESS)
             return code;
         if (defect(HIL_NETX_CERT_AS_TRUSTED))
-            code = hil_netx_api("nx_secure_tls_trusted_certificate_add",
-                                nx_secure_tls_trusted_certificate_add(session, cert));
+            code = own_api("nx_secure_tls_trusted_certificate_add",
+                           nx_secure_tls_trusted_certificate_add(session, cert));
         else
-            code = hil_netx_api("nx_secure_tls_local_certificate_add",
-                                nx_secure_tls_local_certificate_add(session, cert));
+            code = own_api("nx_secure_tls_local_certificate_add",
+                           nx_secure_tls_local_certificate_add(session, cert));
         if (code != NX_SUCCESS)
             return code;
         key = NX_NULL; /* what follows are its intermediates */
@@ -280,7 +286,7 @@ static UINT add_own(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certifi
         cert = more_store();
     }
     if (len < 0)
-        return hil_netx_api(
+        return own_api(
             "nx_secure_x509_certificate_initialize",
             nx_secure_x509_certificate_initialize(certificate, der, 64, NX_NULL, 0, key, key_len, key_type));
     return NX_SUCCESS;

@@ -33,6 +33,7 @@ HELLO_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("supported_versions", GOOD13 | {"versions": [0x0303]}, "must"),
     ("server_name", {"sni": None}, "should"),
     ("server_name", {"sni": "other.test"}, "must"),
+    ("server_name_given", {"sni": None}, "must"),
     ("server_name", {"sni": "broker.hil.test."}, "must"),
     ("suites_current", {"suites": [0xC02F, 0x0005]}, "must"),  # RC4
     ("suites_current", {"suites": [0xC02F, 0x002F]}, "must"),  # static RSA

@@ -85,6 +85,16 @@ def supported_versions(seen: Seen) -> Iterable[Result]:
 
 @check("RFC 6066 3; RFC 8446 9.2; RFC 9325 3.7")
 def server_name(seen: Seen) -> Iterable[Result]:
+    yield from _server_name(seen, "should")
+
+
+@check("RFC 9325 3.7; RFC 6066 3")
+def server_name_given(seen: Seen) -> Iterable[Result]:
+    """For a service that cannot do without: its absence is a failure, not advice."""
+    yield from _server_name(seen, "must")
+
+
+def _server_name(seen: Seen, absent: str) -> Iterable[Result]:
     wanted = seen.settings.get("host", "")
     if not seen.hellos:
         yield NO_HELLO
@@ -93,7 +103,7 @@ def server_name(seen: Seen) -> Iterable[Result]:
     for hello in seen.hellos if wanted else ():
         name = hello.get("sni")
         if name is None:
-            yield Finding("should", "the hello has no server_name", "tls.sni_missing", (frame(hello),))
+            yield Finding(absent, "the hello has no server_name", "tls.sni_missing", (frame(hello),))
         elif name != wanted or name.endswith("."):
             yield Finding("must", f"server_name is `{name}`, configured is `{wanted}`", "tls.sni_unrecognised",
                           (frame(hello),))  # fmt: skip
