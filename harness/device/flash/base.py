@@ -82,8 +82,8 @@ class Flasher(Protocol):
         """The probe answers, is the only one meant, and which MCU is behind it ("0x413"; "" when the tool cannot
         tell). FlashError lab.wrong_board when it is not the target's."""
 
-    def program(self, rig: Rig, image: Path, log: Path, say: Say) -> None:
-        """`identify`, then writes and verifies; the board runs afterwards."""
+    def program(self, rig: Rig, image: Path, log: Path, say: Say) -> str:
+        """`identify`, then writes and verifies; the board runs afterwards. The MCU, as `identify` gives it."""
 
     def holds(self, rig: Rig, image: Path, log: Path) -> bool:
         """Whether the board holds exactly `image`, as far as the tool can compare without writing (else True: the

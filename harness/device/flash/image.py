@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,31 +49,70 @@ def examine(path: Path, address: int) -> Facts:
     return Facts(True, size, "bin")
 
 
-def _loaded(head: bytes) -> int:
-    """Bytes of all loadable segments (32-bit, little-endian: every Cortex-M). 0 when it is nothing of the kind."""
-    if len(head) < 52 or head[4] != 1 or head[5] != 1:
-        return 0
-    (offset,) = struct.unpack_from("<I", head, 28)
-    size, count = struct.unpack_from("<HH", head, 42)
-    total = 0
+class Segment(NamedTuple):
+    address: int
+    data: bytes
+
+
+def segments(path: Path, address: int) -> tuple[Segment, ...]:
+    """What is to lie where, for tools that compare plain bytes. FlashError lab.build_failed otherwise."""
+    facts = examine(path, address)
+    raw = path.read_bytes()
+    if facts.kind == "bin":
+        return (Segment(address, raw),)
+    found = _elf_segments(raw) if facts.kind == "elf" else _hex_segments(raw) if facts.kind == "hex" else ()
+    if not found:
+        raise FlashError("lab.build_failed", f"{path}: nothing to load in it", "use an ELF, HEX or BIN file")
+    return found
+
+
+def _program_headers(raw: bytes) -> Iterator[tuple[int, int, int]]:
+    """Offset, load address and size of all loadable segments (32-bit, little-endian: every Cortex-M)."""
+    if len(raw) < 52 or raw[4] != 1 or raw[5] != 1:
+        return
+    (offset,) = struct.unpack_from("<I", raw, 28)
+    size, count = struct.unpack_from("<HH", raw, 42)
     for number in range(min(count, MAX_SEGMENTS)):
         at = offset + number * size
-        if size < 32 or at + 32 > len(head):
-            return 0
-        kind, _, _, _, filesz = struct.unpack_from("<5I", head, at)
-        if kind == PT_LOAD and filesz <= MAX_IMAGE:
-            total += filesz
-    return total
+        if size < 32 or at + 32 > len(raw):
+            return
+        kind, start, _, load, filesz = struct.unpack_from("<5I", raw, at)
+        if kind == PT_LOAD and 0 < filesz <= MAX_IMAGE:
+            yield start, load, filesz
+
+
+def _loaded(head: bytes) -> int:
+    """Bytes of all loadable segments; 0 when it is nothing of the kind."""
+    return sum(size for _, _, size in _program_headers(head))
+
+
+def _elf_segments(raw: bytes) -> tuple[Segment, ...]:
+    headers = _program_headers(raw)
+    return tuple(Segment(load, raw[at : at + size]) for at, load, size in headers if at + size <= len(raw))
 
 
 def _hex_bytes(path: Path) -> int:
-    """Data bytes of an Intel HEX file, at least 1."""
-    total = 0
-    with path.open("rb") as file:
-        for line in file:
-            if line[7:9] == b"00" and line[:1] == b":":
-                try:
-                    total += int(line[1:3], 16)
-                except ValueError:
-                    break
-    return max(total, 1)
+    return max(sum(len(segment.data) for segment in _hex_segments(path.read_bytes())), 1)
+
+
+def _hex_segments(raw: bytes) -> tuple[Segment, ...]:
+    """Intel HEX: data, end, and the two kinds of extended address. () when a line is none."""
+    base, parts = 0, list[tuple[int, bytearray]]()
+    for line in raw.split():
+        try:
+            record = bytes.fromhex(line[1:].decode("ascii"))
+        except (ValueError, UnicodeDecodeError):
+            return ()
+        if line[:1] != b":" or len(record) < 5 or record[0] != len(record) - 5 or sum(record) & 0xFF:
+            return ()
+        data, at = record[4:-1], base + int.from_bytes(record[1:3], "big")
+        if record[3] in (2, 4) and len(data) == 2:
+            base = int.from_bytes(data, "big") << (4 if record[3] == 2 else 16)
+        elif record[3] == 0:
+            if parts and parts[-1][0] + len(parts[-1][1]) == at:
+                parts[-1][1].extend(data)
+            else:
+                parts.append((at, bytearray(data)))
+        elif record[3] == 1:
+            break
+    return tuple(Segment(at, bytes(data)) for at, data in parts)

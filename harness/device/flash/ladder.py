@@ -60,25 +60,22 @@ def put(
         if held is not None:
             return Flashed(board=rig.board, sha256=sha256, written=False, mcu=held, seconds=time.monotonic() - start)
     remembered.forget(rig)
-    first = _try(tool, rig, path, log, say, deadline)
+    done = _try(tool, rig, path, log, say, deadline)
     taken: list[str] = []
-    trouble: list[FlashError] = [] if first is None else [first]
-    while trouble:
+    trouble: list[FlashError] = []
+    while isinstance(done, FlashError):
+        trouble.append(done)
         rung = _next(trouble[0].cause, taken, power)
         if rung is None or trouble[-1].cause not in LADDER or deadline - time.monotonic() < LEAST_S:
             raise _given_up(rig, trouble, taken)
         taken.append(rung)
         say(f"flash {rig.board}: {trouble[-1].cause}, recover by {rung}")
         _note(log, f"recover by {rung} after {trouble[-1].what}")
-        failed = _climb(tool, rig, rung, log, power, deadline)
-        again = failed or _try(tool, rig, path, log, say, deadline)
-        if again is None:
-            break
-        trouble.append(again)
+        done = _climb(tool, rig, rung, log, power, deadline) or _try(tool, rig, path, log, say, deadline)
     remembered.remember(rig, sha256)
     return Flashed(
-        board=rig.board, sha256=sha256, written=True, seconds=time.monotonic() - start, recovered=tuple(taken),
-        trouble=tuple(f"{error.cause}: {error.what}" for error in trouble),
+        board=rig.board, sha256=sha256, written=True, mcu=done, seconds=time.monotonic() - start,
+        recovered=tuple(taken), trouble=tuple(f"{error.cause}: {error.what}" for error in trouble),
     )  # fmt: skip
 
 
@@ -107,13 +104,13 @@ def _held(tool: Flasher, rig: Rig, path: Path, log: Path, say: Say) -> str | Non
         return None
 
 
-def _try(tool: Flasher, rig: Rig, path: Path, log: Path, say: Say, deadline: float) -> FlashError | None:
+def _try(tool: Flasher, rig: Rig, path: Path, log: Path, say: Say, deadline: float) -> FlashError | str:
+    """The MCU, or why it failed."""
     left = max(1, int(deadline - time.monotonic()))
     try:
-        tool.program(msgspec.structs.replace(rig, timeout_s=left), path, log, say)
+        return tool.program(msgspec.structs.replace(rig, timeout_s=left), path, log, say)
     except FlashError as error:
         return error
-    return None
 
 
 def _next(cause: str, taken: list[str], power: Callable[[], None] | None) -> Rung | None:

@@ -13,18 +13,16 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from harness.device.flash import image as images
-from harness.device.flash import probes, tools
+from harness.device.flash import mcu, probes, tools
 from harness.device.flash.base import FlashError, Rig, Say, Step, silent
 from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed, reset_steps
-from harness.device.flash.tool import Outcome, Phase, ask, on_host, run
-from harness.errors import LabError
+from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 
 PORTS = "gdb_port disabled; telnet_port disabled; tcl_port disabled"
 CONNECTED, HALTED, WRITTEN = "** hil: connected **", "** hil: halted **", "** hil: written **"
@@ -33,20 +31,9 @@ HALT_S = 15.0  # OpenOCD's own limits for reset and halt are 1 to 2 s a try
 WRITE_S, WRITE_RATE = 45.0, 4096  # s for erasing (18 s pass before OpenOCD says that a sector never ends); bytes/s
 VERIFY_S = 20.0
 RESET_S = 10.0
-UPLOAD_S = 60.0
 ENDED = Proof()
 TOUCHING = ("write", "erase")  # phases that change the flash
 
-CPUID = 0xE000ED00
-ID_REGISTERS = {
-    "stm32f0x": 0x40015800, "stm32g0x": 0x40015800, "stm32l0": 0x40015800, "stm32f1x": 0xE0042000,
-    "stm32f2x": 0xE0042000, "stm32f3x": 0xE0042000, "stm32f4x": 0xE0042000, "stm32f7x": 0xE0042000,
-    "stm32g4x": 0xE0042000, "stm32l1": 0xE0042000, "stm32l4x": 0xE0042000, "stm32wbx": 0xE0042000,
-    "stm32wlx": 0xE0042000, "stm32l5x": 0xE0044000, "stm32u5x": 0xE0044000, "stm32h5x": 0x44024000,
-    "stm32h7x": 0x5C001000,
-}  # fmt: skip
-"""DBGMCU_IDCODE by target configuration; its low 12 bits are the device id (ST's reference manuals)."""
-ID_MASK = 0xFFF
 _WORD = re.compile(r"^0x([0-9a-fA-F]{8}): ([0-9a-fA-F]{8})\b")
 KINDS = {"stlink": ("stlink",), "cmsis-dap": ("cmsis-dap",), "jlink": ("jlink",)}
 
@@ -59,16 +46,17 @@ class OpenOcd:
     def identify(self, rig: Rig, log: Path) -> str:
         return self._identify(rig, log, silent)
 
-    def program(self, rig: Rig, image: Path, log: Path, say: Say) -> None:
+    def program(self, rig: Rig, image: Path, log: Path, say: Say) -> str:
         facts = images.examine(image, rig.address)
         start = time.monotonic()
-        self._identify(rig, log, say)
+        found = self._identify(rig, log, say)
         rig = msgspec.structs.replace(rig, timeout_s=max(1, rig.timeout_s - int(time.monotonic() - start)))
         self.write(rig, image, facts, log, say)
+        return found
 
     def write(self, rig: Rig, image: Path, facts: images.Facts, log: Path, say: Say) -> None:
         """The second half of `program`, for a board that is known."""
-        with self._there(rig, image) as path:
+        with at_host(rig, image) as path:
             what = f"{facts.size / 1024:.0f} KB"
             phases = (
                 Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
@@ -88,7 +76,7 @@ class OpenOcd:
 
     def holds(self, rig: Rig, image: Path, log: Path) -> bool:
         facts = images.examine(image, rig.address)
-        with self._there(rig, image) as path:
+        with at_host(rig, image) as path:
             phases = (
                 Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
                 Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
@@ -140,8 +128,8 @@ class OpenOcd:
 
     def _identify(self, rig: Rig, log: Path, say: Say) -> str:
         self.tool(rig)  # a tool that is not there says more than a chip that cannot be asked
-        wanted, register = _expected(rig)
-        reads = [CPUID] + ([register] if register else [])
+        register = mcu.register(rig)
+        reads = [mcu.CPUID] + ([register] if register else [])
         phases = (
             Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
             Phase("identify", RESET_S, f"flash {rig.board}: identify", CONNECTED),
@@ -155,17 +143,7 @@ class OpenOcd:
         if any(address not in words for address in reads):
             raise FlashError("lab.flash_failed", f"{rig.board}: OpenOCD read no id from the board",
                              f"see {log}", evidence=outcome.lines[-3:])  # fmt: skip
-        if not register:
-            return ""
-        found = words[register] & ID_MASK
-        if wanted is not None and found != wanted:
-            raise FlashError(
-                "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
-                f"0x{wanted:03x}; nothing was written",
-                "attach the target's own board, or correct probe_id in lab.toml",
-                evidence=(f"0x{register:08x}: {words[register]:08x}",),
-            )  # fmt: skip
-        return f"0x{found:03x}"
+        return mcu.checked(rig, words[register]) if register else ""
 
     def _simple(
         self, rig: Rig, steps: Sequence[str], seconds: float, log: Path, *, phase: str = "reset",
@@ -199,21 +177,6 @@ class OpenOcd:
             evidence=verdict.matched, touched=any(outcome.began(phase) for phase in TOUCHING),
         )  # fmt: skip
 
-    @contextmanager
-    def _there(self, rig: Rig, image: Path) -> Iterator[str]:
-        """The image's path where OpenOCD runs; a lab host gets a copy, which goes away again."""
-        if not rig.prefix:
-            yield str(image.resolve())
-            return
-        path = ask(rig, f'umask 077; f=$(mktemp "${{TMPDIR:-/tmp}}/hil-image-XXXXXX{image.suffix[:5]}") && cat >"$f" '
-                        '&& echo "$f"', UPLOAD_S, feed=image).strip()  # fmt: skip
-        if not re.fullmatch(r"/[A-Za-z0-9._/+-]+", path):
-            raise LabError("lab.probe_missing", f"{rig.board}: the lab host took no copy of the image", "is it full?")
-        try:
-            yield path
-        finally:
-            ask(rig, f"rm -f {shlex.quote(path)}", UPLOAD_S)
-
 
 def _interface(rig: Rig) -> str | None:
     """Which kind of USB probe the configuration drives; "" is one we do not know; None is no USB device."""
@@ -224,27 +187,6 @@ def _interface(rig: Rig) -> str | None:
         if kind in text:
             return kind
     return "" if "interface/" in text or "adapter driver" in text else None
-
-
-def _expected(rig: Rig) -> tuple[int | None, int]:
-    """Device id and the address of its register (0: unknown). FlashError when the id cannot be read."""
-    wanted, _, place = rig.mcu.partition("@")
-    stem = next((Path(word).stem for word in shlex.split(rig.config) if word.startswith("target/")), "")
-    try:
-        register = int(place, 16) if place else ID_REGISTERS.get(stem, 0)
-        value = int(wanted, 16) if wanted else None
-    except ValueError as error:
-        raise _bad_mcu(rig) from error
-    if value is not None and not register:
-        raise _bad_mcu(rig)
-    return value, register
-
-
-def _bad_mcu(rig: Rig) -> FlashError:
-    return FlashError(
-        "lab.wrong_board", f"{rig.target}: mcu `{rig.mcu}` cannot be checked with `{rig.config}`",
-        "write mcu = \"0x413@0xe0042000\", the id and the address of the register that holds it",
-    )  # fmt: skip
 
 
 def _tcl(word: str) -> str:

@@ -57,7 +57,7 @@ def meant(rig: Rig, kinds: tuple[str, ...] = ANY) -> Probe:
     if rig.probe_id or rig.probe_path:
         fit = [
             device for device in devices
-            if (not rig.probe_id or device.serial.lower() == rig.probe_id.lower())
+            if (not rig.probe_id or _same(device.serial, rig.probe_id))
             and (not rig.probe_path or device.path == rig.probe_path)
         ]  # fmt: skip
     else:
@@ -77,6 +77,11 @@ def meant(rig: Rig, kinds: tuple[str, ...] = ANY) -> Probe:
             "add probe_path to the board in lab.toml" if rig.probe_id else "add probe_id to the board in lab.toml",
         )  # fmt: skip
     return fit[0]
+
+
+def _same(one: str, other: str) -> bool:
+    """J-Link numbers stand on USB with zeros in front, and without in SEGGER's tools."""
+    return one.lower().lstrip("0") == other.lower().lstrip("0")
 
 
 def _wanted(rig: Rig) -> str:

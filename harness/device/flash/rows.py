@@ -43,6 +43,43 @@ class Verdict(NamedTuple):
 OK = Verdict(True)
 
 
+def judge_tool(
+    title: str, rows: Sequence[Row], status: int, lines: Sequence[str], proofs: Sequence[str], *, timed_out: str = ""
+) -> Verdict:
+    """What a run of a tool was. `proofs`: regular expressions that must each be found, in order, once for each time
+    they are named; the exit status alone is not believed. `timed_out`: where it was ended by us."""
+    found = first_match([row for row in rows if row.always], lines)
+    if found is not None:
+        return found
+    if status == 0 and not timed_out and not (missing := _unproved(proofs, lines)):
+        return OK
+    found = first_match(rows, lines)
+    if found is not None:
+        return found
+    last = tuple([line for line in lines if line.strip()][-3:])
+    log = "see openocd.log for all it said"
+    if timed_out or status > 128:
+        how = f"went silent and was ended {timed_out}" if timed_out else f"was ended by signal {status - 128}"
+        fix = f"unplug the probe and plug it in again; {log}"
+        return Verdict(False, "lab.probe_silent", f"{title} {how}", fix, last)
+    if status == 0:
+        return Verdict(False, "lab.flash_failed", f"{title} ended with 0 and never said `{missing}`", log, last)
+    said = f": {last[-1][:160]}" if last else ", and said nothing"
+    return Verdict(False, "lab.flash_failed", f"{title} ended with status {status}{said}", log, last)
+
+
+def _unproved(proofs: Sequence[str], lines: Sequence[str]) -> str:
+    at = 0
+    for proof in proofs:
+        compiled = _compiled(proof)
+        while at < len(lines) and not compiled.search(lines[at]):
+            at += 1
+        if at == len(lines):
+            return proof
+        at += 1
+    return ""
+
+
 def first_match(rows: Iterable[Row], lines: Sequence[str]) -> Verdict | None:
     """The verdict of the first row that matches, with `{line}` of its sentence filled by the last matching line."""
     for row in rows:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,7 @@ KILL_S = 5.0  # s the kernel has to end it after SIGKILL
 MAX_LINE = 500  # characters of one line
 HEAD, TAIL = 400, 1600  # lines kept of one run
 MAX_BYTES = 8 << 20  # of output; a tool that says more is ended
+UPLOAD_S = 60.0
 MAX_LOG = 512 << 10  # bytes of one run in the log
 
 
@@ -120,6 +122,26 @@ def ask(rig: Rig, script: str, seconds: float, feed: Path | None = None) -> str:
         raise LabError("lab.probe_missing", f"{rig.board}: lab host `{shlex.join(rig.prefix)}`: {said[:200]}",
                        "is it up, and does the same command work in a shell?")  # fmt: skip
     return out[:MAX_BYTES].decode(errors="replace")
+
+
+@contextlib.contextmanager
+def at_host(rig: Rig, file: Path) -> Iterator[str]:
+    """`file`'s path where the tool runs; a lab host gets a copy, which goes away again."""
+    if not rig.prefix:
+        yield str(file.resolve())
+        return
+    make = f'umask 077; f=$(mktemp "${{TMPDIR:-/tmp}}/hil-XXXXXXXX{_suffix(file)}") && cat >"$f" && echo "$f"'
+    path = ask(rig, make, UPLOAD_S, feed=file).strip()
+    if not re.fullmatch(r"/[A-Za-z0-9._/+-]+", path):
+        raise LabError("lab.probe_missing", f"{rig.board}: the lab host took no copy of the image", "is it full?")
+    try:
+        yield path
+    finally:
+        ask(rig, f"rm -f {shlex.quote(path)}", UPLOAD_S)
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", file.suffix) else ""
 
 
 def plain(text: str) -> str:

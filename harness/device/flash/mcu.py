@@ -1,0 +1,50 @@
+"""Which microcontroller is there: the device id every STM32 has, at an address that its family decides."""
+
+from __future__ import annotations
+
+import re
+
+from harness.device.flash.base import FlashError, Rig
+
+CPUID = 0xE000ED00  # every Cortex-M
+MASK = 0xFFF
+REGISTERS = {
+    "stm32f0": 0x40015800, "stm32g0": 0x40015800, "stm32l0": 0x40015800, "stm32f1": 0xE0042000,
+    "stm32f2": 0xE0042000, "stm32f3": 0xE0042000, "stm32f4": 0xE0042000, "stm32f7": 0xE0042000,
+    "stm32g4": 0xE0042000, "stm32l1": 0xE0042000, "stm32l4": 0xE0042000, "stm32wb": 0xE0042000,
+    "stm32wl": 0xE0042000, "stm32l5": 0xE0044000, "stm32u5": 0xE0044000, "stm32h5": 0x44024000,
+    "stm32h7": 0x5C001000,
+}  # fmt: skip
+"""DBGMCU_IDCODE by the start of a device's or a configuration's name; its low 12 bits are the device id (ST's reference
+manuals). A part of two cores or with the debug unit elsewhere needs the address in `mcu`."""
+
+
+def register(rig: Rig) -> int:
+    """The address to read; 0 when it is not known and nothing is asked for. FlashError when an id that is asked for
+    cannot be read: what cannot be checked is not flashed."""
+    wanted, _, place = rig.mcu.partition("@")
+    found = re.search(r"stm32[a-z][a-z0-9]", rig.config.lower())
+    try:
+        address = int(place, 16) if place else REGISTERS.get(found.group(0) if found else "", 0)
+        known = not wanted or (int(wanted, 16) <= MASK and address > 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise FlashError(
+            "lab.wrong_board", f"{rig.target}: mcu `{rig.mcu}` cannot be checked with `{rig.config}`",
+            "write mcu = \"0x413@0xe0042000\", the id and the address of the register that holds it",
+        )  # fmt: skip
+    return address
+
+
+def checked(rig: Rig, word: int) -> str:
+    """The device id in the register's `word`. FlashError lab.wrong_board when it is not the rig's."""
+    found = word & MASK
+    wanted = rig.mcu.partition("@")[0]
+    if wanted and found != int(wanted, 16):
+        raise FlashError(
+            "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
+            f"0x{int(wanted, 16):03x}; nothing was written",
+            "attach the target's own board, or correct probe_id in lab.toml", evidence=(f"device id 0x{found:03x}",),
+        )  # fmt: skip
+    return f"0x{found:03x}"
