@@ -55,15 +55,18 @@ static void flood(int lines) {
     }
 }
 
-void hil_service(void) {
+void hil_heartbeat(void) {
     hil_board_watchdog_kick();
-    if (!running)
-        return;
-    flood(FLOOD_LINES);
-    if (hil_board_ms() - last_tick >= TICK_MS) {
+    if (running && hil_board_ms() - last_tick >= TICK_MS) {
         last_tick = hil_board_ms();
         hil_event("tick", "state=%s", state);
     }
+}
+
+void hil_service(void) {
+    if (running)
+        flood(FLOOD_LINES);
+    hil_heartbeat();
 }
 
 static uint32_t slice(uint32_t left) {

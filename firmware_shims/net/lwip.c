@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "hil/board.h"
+#include "hil/service.h"
 #include "lwip/dns.h"
 #include "lwip/init.h"
 #include "lwip/ip4_addr.h"
@@ -120,7 +121,7 @@ static struct deadline deadline_in(uint32_t ms) {
 
 /* Lets the network run for a while; false when the time is over. */
 static bool wait(const struct deadline *deadline) {
-    hil_board_watchdog_kick();
+    hil_heartbeat();
     uint32_t passed = hil_board_ms() - deadline->start;
     if (passed >= deadline->bound) {
         return false;

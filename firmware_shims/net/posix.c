@@ -1,6 +1,8 @@
 /* Net over POSIX sockets: one non-blocking TCP connection. */
 #include "hil/net.h"
 
+#include "hil/service.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -30,8 +32,12 @@ static int wait_for(short events, int64_t deadline) {
     for (;;) {
         struct pollfd fd = {.fd = sock, .events = events};
         int64_t left = deadline - now_ms();
-        int rc = poll(&fd, 1, left > 0 ? (int)left : 0);
-        if (rc >= 0 || errno != EINTR)
+        int slice = left <= 0 ? 0 : left < HIL_SERVICE_MS ? (int)left : (int)HIL_SERVICE_MS;
+        int rc = poll(&fd, 1, slice);
+        int error = errno;
+        hil_heartbeat();
+        errno = error;
+        if (rc > 0 || (rc == 0 && left <= slice) || (rc < 0 && errno != EINTR))
             return rc;
     }
 }

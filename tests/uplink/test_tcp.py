@@ -69,17 +69,17 @@ def answer_and_close(peer: socket.socket) -> None:
     peer.shutdown(socket.SHUT_WR)
 
 
-def talk(port: int, folder: Path, script: str) -> tuple[dict[str, str], list[dict[str, object]], list[str]]:
+def talk(port: int, folder: Path, script: str, timeout_ms: int = 8000) -> tuple[dict[str, str], list[dict[str, object]], list[str]]:
     """The device's `done`, the events of the capture, and the states of TCP the device told."""
     out = folder / "a.pcapng"
     with bench(built(find("f405-virtual", load())).path, folder) as board, uplink(board.uplink_line.path, out) as link:
         board.power_on()
         board.wait_boot()
         values = {"address": "10.0.2.2", "port": str(port), "tls.min": "none", "tls.max": "none", "script": script}
-        for key, value in values.items():
+        for key, value in (values | {"timeout": str(timeout_ms)}).items():
             board.shim.set(key, value)
         done = board.run().fields
-        states = [event.fields["state"] for event in board.named("tcp")]
+        states = [event.fields["state"] for event in board.shim.events if event.name in ("tcp", "tick")]
         link.stop()
     return done, wire.decode(out, ports=(port,)), states
 
@@ -94,6 +94,22 @@ def test_a_refusal_is_a_refusal(tmp_path: Path) -> None:
     done, events, states = talk(port, tmp_path, "connect")
     assert (done["stage"], states) == ("tcp", ["failed"])
     assert ends(events, "s") == {"rst"}
+
+
+def test_a_peer_that_does_not_answer_is_waited_for_with_ticks(tmp_path: Path) -> None:
+    """Its queue is full, so the kernel drops the SYN; the device must not look as if it hung."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = int(full.getsockname()[1])
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        done, events, states = talk(port, tmp_path, "connect", timeout_ms=3500)
+    assert (done["stage"], states[-1]) == ("tcp", "failed")
+    assert states.count("tcp") >= 2, "ticks say what it waits for"
+    assert not ends(events, "s")
 
 
 def test_a_fin_of_the_broker_is_a_fin(tmp_path: Path) -> None:

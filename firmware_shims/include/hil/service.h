@@ -11,7 +11,11 @@
 /* Longest wait between two services, in ms. */
 #define HIL_SERVICE_MS 250u
 
-/* Kicks the watchdog; prints `tick` once a second while a script runs. */
+/* Kicks the watchdog; prints `tick` once a second while a script runs. Called by every wait inside hil_net,
+ * too: a peer that does not answer at all must not look like a device that hangs. */
+void hil_heartbeat(void);
+
+/* The same, between two waits of the client: it floods the UART where that defect is on. */
 void hil_service(void);
 
 /* hil_net_recv with services in between. HIL_NET_* codes. */

@@ -12,6 +12,7 @@
 #include "board_config.h"
 #include "hil/board.h"
 #include "hil/net.h"
+#include "hil/service.h"
 #include "hil/shim.h"
 
 #define WAIT_MS 10000u
@@ -108,6 +109,10 @@ static int act(const char *what) {
         fetch(what + 6, 1);
     }
     return 1;
+}
+
+void hil_heartbeat(void) {
+    hil_board_watchdog_kick();
 }
 
 int main(void) {
