@@ -22,6 +22,7 @@ from tests.uplink.bench import PATIENCE_S, bench
 pytestmark = pytest.mark.xdist_group("boards")
 
 CONNACK = b"\x20\x02\x00\x00"
+Events = list[dict[str, object]]
 Peer = Callable[[socket.socket], None]
 
 
@@ -69,8 +70,8 @@ def answer_and_close(peer: socket.socket) -> None:
     peer.shutdown(socket.SHUT_WR)
 
 
-def talk(port: int, folder: Path, script: str, timeout_ms: int = 8000) -> tuple[dict[str, str], list[dict[str, object]], list[str]]:
-    """The device's `done`, the events of the capture, and the states of TCP the device told."""
+def talk(port: int, folder: Path, script: str, timeout_ms: int = 8000) -> tuple[dict[str, str], Events, list[str]]:
+    """The device's `done`, the events of the capture, and the states of TCP and of the ticks that the device told."""
     out = folder / "a.pcapng"
     with bench(built(find("f405-virtual", load())).path, folder) as board, uplink(board.uplink_line.path, out) as link:
         board.power_on()
@@ -84,7 +85,7 @@ def talk(port: int, folder: Path, script: str, timeout_ms: int = 8000) -> tuple[
     return done, wire.decode(out, ports=(port,)), states
 
 
-def ends(events: list[dict[str, object]], direction: str) -> set[object]:
+def ends(events: Events, direction: str) -> set[object]:
     return {event["ev"] for event in events if event["ev"] in ("fin", "rst") and event.get("dir") == direction}
 
 
