@@ -25,6 +25,9 @@
  * (one of "answered", "silent", "short", "version", "mode"), "said" (the server's time in the answer), at
  * most HIL_NTP_LOG_MAX.
  *
+ * Started as root it becomes nobody once it has the port. It also ends when whoever started it is gone
+ * (stdin).
+ *
  * Exit status: 0, 2 usage, 1 anything else (one line on stderr).
  */
 #ifndef HIL_NTP_H

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -18,6 +19,7 @@
 
 #define DATAGRAM_MAX 2048
 #define LINE_MAX_    256
+#define NOBODY       65534
 #define BATCH        256 /* datagrams between two looks at stdin and signals */
 
 static const char usage[] =
@@ -64,6 +66,16 @@ static int open_socket(struct server *server) {
     int error = errno;
     freeaddrinfo(found);
     return good ? 0 : complain(server->address, strerror(error));
+}
+
+/* Root is for the port only. In a user namespace that maps one user, or without CAP_SETUID, we stay who we
+ * are. */
+static int drop_root(void) {
+    if (geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0)
+        return errno == EPERM || errno == EINVAL ? 0 : complain("setuid", strerror(errno));
+    return 0;
 }
 
 static unsigned bound_port(int fd) {
@@ -229,6 +241,8 @@ int main(int argc, char **argv) {
     if (server.log_path != NULL && (server.log = fopen(server.log_path, "we")) == NULL)
         return complain(server.log_path, strerror(errno));
     status = open_socket(&server);
+    if (status == 0)
+        status = drop_root();
     if (status == 0) {
         printf("READY %u\n", bound_port(server.fd));
         fflush(stdout);
