@@ -28,7 +28,7 @@ from tests.engine.bench import hil, ready
         (["show", "T12-0"], 4, "did you mean"),
         (["report", "no-such-run"], 4, "no run"),
         (["power", "native"], 4, "emulated"),
-        (["lock", "nope"], 4, "no target"),
+        (["lock", "nope"], 4, "no board `nope`"),
     ],
 )
 def test_errors(words: list[str], code: int, text: str) -> None:
