@@ -213,7 +213,7 @@ def prepare(
     for target in targets:
         if target.id in refused:
             continue
-        say(f"build {target.id}")
+        say(f"{'unpack' if target.id in package.targets_of(options.packages) else 'build'} {target.id}")
         try:
             # One folder a target when there are several: their images may have the same name.
             keep = run_dir / "firmware" / (target.id if len(targets) > 1 else "")
