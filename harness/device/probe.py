@@ -177,8 +177,9 @@ class Kept:
             board.close()
 
     def _failed(self, use: Use, error: LabError) -> None:
-        """A board's own failure counts, in this run and beyond. One that could not be flashed, after all that its ladder
-        tries, is out of this run: it would fail fast and draw scenarios from the others. A wedged one is set aside."""
+        """A board's own failure counts, in this run and beyond. One that could not be flashed, after all that its
+        ladder tries, is out of this run: it would fail fast and draw scenarios from the others. A wedged one is set
+        aside."""
         if error.cause not in BOARD_CAUSES:
             return
         why = error.what
