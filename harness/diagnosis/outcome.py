@@ -139,7 +139,7 @@ def works(story: Story) -> bool | None:
         return True if accepted_in_logs(story) and not any(e.code for e in story.broker) else None
     if any(e.kind == "connected" for e in story.broker):
         return True
-    if any(e.code is not None or e.kind in ("not_authorised", "config_error") for e in story.broker):
+    if any(e.code is not None or e.kind in ("not_authorised", "token_refused", "config_error") for e in story.broker):
         return False
     return None if story.conns else told_by_device(story)
 
@@ -160,7 +160,7 @@ def accepted_in_logs(story: Story) -> bool:
     """The broker says that it let a client in, and nothing of one that it refused."""
     kinds = {e.kind for e in story.broker}
     refused = any(e.kind == "sending_connack" and e.connack for e in story.broker)
-    return "connected" in kinds and "not_authorised" not in kinds and not refused
+    return "connected" in kinds and not kinds & {"not_authorised", "token_refused"} and not refused
 
 
 def refused_in_logs(story: Story) -> bool:
@@ -169,7 +169,7 @@ def refused_in_logs(story: Story) -> bool:
         return False
     unknown = ("protocol_error", "malformed", "invalid_protocol")
     for e in story.broker:
-        if (e.kind == "sending_connack" and e.connack) or e.kind == "not_authorised":
+        if (e.kind == "sending_connack" and e.connack) or e.kind in ("not_authorised", "token_refused"):
             return True
         if e.kind in unknown and e.client in ("", "<unknown>"):
             return True

@@ -23,7 +23,7 @@ Kind = Literal[
     "client_connection_failed", "disconnected", "closed", "exceeded_timeout", "already_connected", "oversize",
     "protocol_error", "tls_protocol_error", "malformed", "not_authorised", "denied_publish", "denied_subscribe",
     "sending_connack", "sending", "received", "invalid_protocol", "config_error", "address_in_use", "error",
-    "warning", "max_connections", "other",
+    "warning", "max_connections", "token_refused", "token_accepted", "other",
 ]  # fmt: skip
 
 # What OpenSSL 3.0 sends for these reasons when the broker detects them (measured; 1.2 / 1.3 where they differ).
@@ -134,6 +134,9 @@ _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
                          r"|Server certificate/key|Invalid |Unknown configuration|Empty |Duplicate |Both |Could not"
                          r"|.* value |The '.*' ).*)"),
         ("config_error", r"Error found at (?P<reason>.*)"),
+        ("token_refused", r"hil-jwt: client (?P<client>.{0,256}?) refused: (?P<cause>[a-z0-9_.]{1,64}): "
+                          r"(?P<reason>.*)"),
+        ("token_accepted", r"hil-jwt: client (?P<client>.{0,256}?) accepted: (?P<reason>.*)"),
         ("error", r"Error(?: in \w+)?: (?P<reason>.*)"),
         ("warning", r"Warning: (?P<reason>.*)"),
     )
@@ -219,6 +222,7 @@ def parse_line(number: int, raw: str) -> BrokerEntry | None:
             connack=_number(got.get("connack")), packet=got.get("packet") or "",
             protocol=_number(got.get("protocol")), keepalive=_number(got.get("keepalive")), user=got.get("user"),
             topic=got.get("topic") or "", version=got.get("version") or "",
+            fields={"cause": got["cause"]} if got.get("cause") else {},
         )  # fmt: skip
     return BrokerEntry(line=number, t=t, kind="other", text=text)
 

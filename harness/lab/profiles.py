@@ -19,6 +19,18 @@ from harness.model import Listener
 from harness.paths import PROFILES
 
 
+class Tokens(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Passwords are tokens, judged by libhil-jwt.so (harness/jwt) as a cloud service does. `devices`: client id = the
+    [cert] of certs/pki.toml whose key is registered. Times in seconds; `clock_offset`: how far its clock is ahead."""
+
+    audience: str
+    devices: dict[str, tuple[str, ...]]
+    answer: Literal["close", "connack"] = "close"
+    skew: int = 600
+    lifetime: int = 86400
+    clock_offset: int = 0
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One listener, named after its table. Suites and groups carry OpenSSL's names, signature schemes IANA's."""
 
@@ -38,6 +50,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     users: dict[str, str] = {}
     acl: tuple[str, ...] = ()
     identity_as_username: bool = False
+    tokens: Tokens | None = None
     max_packet: int = 0
     trust: tuple[str, ...] = ()
     device: str = ""
@@ -75,6 +88,7 @@ def _check(where: str, profile: Profile) -> None:
         "client_ca": (profile.client_certificate == "require") != bool(profile.client_ca),
         "crl": bool(profile.crl) and profile.client_certificate == "none",
         "identity_as_username": profile.identity_as_username and profile.client_certificate == "none",
+        "tokens": profile.tokens is not None and bool(profile.users or not profile.tokens.devices),
         "max_packet": profile.max_packet < 0,
         "tls": not profile.tls and any((profile.certificate, profile.versions, profile.groups, profile.sigalgs)),
     }
@@ -85,11 +99,12 @@ def _check(where: str, profile: Profile) -> None:
 
 def listener(profile: Profile, pki: Pki) -> Listener:
     """What the profile's broker accepts, in code points, and the files it uses."""
+    passwords = bool(profile.users or profile.tokens)
     if not profile.tls:
         return Listener(
-            source="profile", tls=False, client_certificate="none", checks_crl=False,
-            password=bool(profile.users), acl=bool(profile.acl), max_packet=profile.max_packet or None,
-        )
+            source="profile", tls=False, client_certificate="none", checks_crl=False, password=passwords,
+            acl=bool(profile.acl), max_packet=profile.max_packet or None,
+        )  # fmt: skip
     sigalgs = [name for name in profile.sigalgs if "1.2" in profile.versions or name not in NOT_FOR_TLS13]
     return Listener(
         source="profile",
@@ -101,7 +116,7 @@ def listener(profile: Profile, pki: Pki) -> Listener:
         certificate=pki.facts(profile.certificate).server_certificate(),
         client_certificate=profile.client_certificate,
         checks_crl=bool(profile.crl),
-        password=bool(profile.users),
+        password=passwords,
         acl=bool(profile.acl),
         identity_as_username=profile.identity_as_username,
         max_packet=profile.max_packet or None,

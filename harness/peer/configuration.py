@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from harness.lab.pki import Pki
+from harness.lab.process import program
 from harness.lab.profiles import Profile
 
 _ITERATIONS = 101
@@ -27,13 +28,14 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     openssl: Path
     passwords: Path
     acl: Path
+    devices: Path
 
 
 def files(workdir: Path) -> Files:
     workdir = workdir.resolve()
     return Files(
         conf=workdir / "mosquitto.conf", openssl=workdir / "openssl.cnf",
-        passwords=workdir / "passwords", acl=workdir / "acl",
+        passwords=workdir / "passwords", acl=workdir / "acl", devices=workdir / "devices",
     )
 
 
@@ -46,6 +48,9 @@ def write(profile: Profile, pki: Pki, where: Files, *, address: str, port: int, 
         texts[where.passwords] = "".join(password_line(user, word) for user, word in profile.users.items())
     if profile.acl:
         texts[where.acl] = "".join(f"{line}\n" for line in profile.acl)
+    if profile.tokens is not None:
+        rows = [(device, name) for device, names in profile.tokens.devices.items() for name in names]
+        texts[where.devices] = "".join(f"{device} {pki.cert(name).resolve()}\n" for device, name in rows)
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
         path.chmod(0o600)
@@ -80,7 +85,15 @@ def mosquitto_conf(
 
 
 def _access(profile: Profile, where: Files) -> list[str]:
-    lines = [f"allow_anonymous {_bool(not profile.users)}"]
+    lines = [f"allow_anonymous {_bool(not (profile.users or profile.tokens))}"]
+    if profile.tokens is not None:
+        tokens = profile.tokens
+        lines += [
+            f"plugin {program('libhil-jwt.so')}", f"plugin_opt_devices {where.devices}",
+            f"plugin_opt_audience {tokens.audience}", f"plugin_opt_answer {tokens.answer}",
+            f"plugin_opt_skew {tokens.skew}", f"plugin_opt_lifetime {tokens.lifetime}",
+            f"plugin_opt_clock_offset {tokens.clock_offset}",
+        ]  # fmt: skip
     if profile.users:
         lines.append(f"password_file {where.passwords}")
     if profile.acl:

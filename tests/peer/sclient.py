@@ -19,10 +19,11 @@ def mqtt_connect(user: str = "", password: str = "", client_id: str = "s_client"
     """An MQTT 3.1.1 CONNECT, clean session, keep-alive 60 s."""
     flags = 0x02 | (0x80 if user else 0) | (0x40 if password else 0)
     strings = [client_id, *([user] if user else []), *([password] if password else [])]
-    payload = b"".join(len(text).to_bytes(2, "big") + text.encode() for text in strings)
+    payload = b"".join(len(data := text.encode()).to_bytes(2, "big") + data for text in strings)
     body = b"\x00\x04MQTT\x04" + bytes([flags]) + b"\x00\x3c" + payload
-    assert len(body) < 128
-    return bytes([0x10, len(body)]) + body
+    assert len(body) < 1 << 14
+    length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 127 | 128, len(body) >> 7])
+    return b"\x10" + length + body
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from harness.diagnosis.rules.claim import (
     Claim,
     failing,
     frame,
+    log,
 )
+from harness.diagnosis.vocabulary import causes
 
 if TYPE_CHECKING:
-    pass
+    from harness.evidence.broker_log import BrokerEntry
 
 DAY = 86_400
 SIGNATURES = {"ES256": (64,), "ES384": (96,), "RS256": (256, 384, 512), "RS384": (256, 384, 512)}  # bytes
@@ -22,6 +24,9 @@ SIGNATURES = {"ES256": (64,), "ES384": (96,), "RS256": (256, 384, 512), "RS384":
 
 def jwt(story: Story) -> Iterable[Claim]:
     """The password is a token: what is wrong with it, when the broker refused or closed."""
+    refusals = [e for e in story.broker if e.kind == "token_refused" and e.fields.get("cause") in causes()]
+    if refusals:
+        yield _judged(story, refusals[-1])
     for conn in failing(story)[-1:]:
         for connect in conn.packets("CONNECT", "c")[:1]:
             token = connect.get("jwt")
@@ -36,6 +41,17 @@ def jwt(story: Story) -> Iterable[Claim]:
                     explain=f"The token in the password: {text}.",
                     frame=int(connect.get("frame", 0)),
                 )
+
+
+def _judged(story: Story, entry: BrokerEntry) -> Claim:
+    """A service that checks tokens (harness/jwt) knows the registered key: what it says is the cause."""
+    connects = [p for conn in failing(story)[-1:] for p in conn.packets("CONNECT", "c")]
+    shown = tuple(frame(p, "the CONNECT with the token") for p in connects[:1])
+    return Claim(
+        id=entry.fields["cause"], confidence="certain", weight=PROVED + 8, evidence=(log(entry), *shown),
+        explain=f"The service refused the token: {entry.reason}.",
+        frame=int(connects[0].get("frame", 0)) if connects else 0,
+    )  # fmt: skip
 
 
 def jwt_problems(token: dict[str, Any], now: int, against: str = "the capture") -> Iterator[tuple[str, str]]:
