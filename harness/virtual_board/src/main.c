@@ -125,6 +125,9 @@ static int sooner(int a, int b) {
 
 static int wait_for(struct vboard *v, struct pollfd *fds, int signals) {
     const struct hil_console *console = &v->runner.console, *uplink = &v->runner.uplink;
+    uint64_t now = hil_now_ms();
+    /* First: a start brings descriptors to wait for. */
+    int timeout = sooner(hil_runner_tick(&v->runner, now), hil_probe_tick(&v->probe, now));
     fds[SIGNALS] = (struct pollfd){signals, POLLIN, 0};
     fds[STDIN] = (struct pollfd){STDIN_FILENO, POLLIN, 0};
     fds[PROBE_LISTENER] = (struct pollfd){v->probe.listener, POLLIN, 0};
@@ -137,8 +140,6 @@ static int wait_for(struct vboard *v, struct pollfd *fds, int signals) {
     for (size_t i = 0; i < HIL_CONTROL_CLIENTS; i++) {
         fds[CONTROL + i] = (struct pollfd){v->control.clients[i].fd, POLLIN, 0};
     }
-    uint64_t now = hil_now_ms();
-    int timeout = sooner(hil_runner_tick(&v->runner, now), hil_probe_tick(&v->probe, now));
     if (v->board->core.running == HIL_CODE && !v->board->core.halted && !v->waits) {
         timeout = v->probe.client >= 0 ? 0 : sooner(timeout, 10); /* nobody waits for it: gently */
     }
