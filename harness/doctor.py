@@ -18,7 +18,7 @@ from harness.errors import EXIT_LAB, EXIT_OK, HilError, LabError
 
 TOOL_TIMEOUT = 10.0
 LEAST_DISK = 500 << 20  # bytes; a run of the whole catalogue takes about 30 MB
-PROGRAMS = ("hil-wire", "hil-uart", "hil-capture", "hil-guard", "libhil-keylog.so")
+PROGRAMS = ("hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-ntp", "libhil-keylog.so")
 TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("mosquitto", ("-h",), "mosquitto", "all"),
     ("openssl", ("version",), "openssl", "all"),
@@ -27,6 +27,7 @@ TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("cc", ("--version",), "gcc", "native"),
     ("arm-none-eabi-gcc", ("--version",), "gcc-arm-none-eabi", "qemu"),
     ("qemu-system-arm", ("--version",), "qemu-system-arm", "qemu"),
+    ("dnsmasq", ("--version",), "dnsmasq-base", "services"),
 )
 
 
