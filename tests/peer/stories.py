@@ -103,6 +103,10 @@ def _special(base: Base, special: str) -> Iterator[Attempt]:
         yield from _mutual(base, special.removeprefix("mutual").removeprefix("-"))
     elif special == "password":
         yield from _password(base, [])
+    elif special.startswith("token"):  # good and broken tokens: test_tokens.py
+        args = [*base.only, *base.verified()]
+        want = {"connack": 5 if special == "token-connack" else None, "alert": None, "protocol": base.protocol}
+        yield Attempt("a password that is no token", args, want, mqtt_connect("user", "secret", "dut"))
     elif special in ("acl", "max-packet"):
         yield base.good()  # what they do inside MQTT: test_mosquitto.py
     else:
