@@ -2,7 +2,8 @@
  *
  * Emulated are core, SysTick, NVIC, MPU, timers 2 to 5 and the USARTs. RCC, PWR, GPIO, flash controller, RNG,
  * IWDG and RTC read 0 and forget what is written; so clocks are not started here (waiting for one would never
- * end), there is no entropy and no watchdog. The unique ID faults. Timers count the emulator's 1 GHz. */
+ * end), there is no entropy and no watchdog. The unique ID faults. Timers count the emulator's 1 GHz. A real
+ * part would need clocks and alternate functions of the pins set here, and its own HIL_TIMER_HZ. */
 #ifndef HIL_BOARD_CONFIG_H
 #define HIL_BOARD_CONFIG_H
 
