@@ -17,7 +17,7 @@ COMMANDS = {
     "show": ("harness.commands.listing", "one scenario, target or profile in full"),
     "doctor": ("harness.doctor", "what is missing on this machine, each with its fix"),
     "build": ("harness.commands.make", "build a target's firmware"),
-    "flash": ("harness.commands.make", "put the firmware onto a board"),
+    "flash": ("harness.commands.flash", "put the firmware onto a board"),
     "run": ("harness.commands.run", "run scenarios on a target"),
     "explain": ("harness.explain_cli", "diagnose evidence somebody already has"),
     "report": ("harness.commands.report", "make the reports of a run again"),

@@ -80,7 +80,7 @@ def run_check(lab: Lab, arguments: argparse.Namespace) -> int:
 def _check(listed: BoardEntry, lab: Lab, may_flash: bool, say: Say) -> list[Step]:
     """Holds the board, looks, and counts for its quarantine. BoardBusy when somebody has it."""
     target = find(listed.target, load())
-    with in_hand(listed, "hil boards --check", 0.0) as entry, _evidence(listed.id) as folder:
+    with in_hand(listed, "hil boards --check", 0.0) as entry, evidence("check", listed.id) as folder:
         steps = health.examine(entry, target, _Real(entry, target, folder), flash=may_flash, say=say)
         bad = next((step for step in steps if step.result == "failed"), None)
         if bad is None:
@@ -94,10 +94,10 @@ def _check(listed: BoardEntry, lab: Lab, may_flash: bool, say: Say) -> list[Step
 
 
 @contextlib.contextmanager
-def _evidence(board: str) -> Iterator[Path]:
+def evidence(what: str, board: str) -> Iterator[Path]:
     """A folder for logs, which stays when something failed."""
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = RUNS / f"check-{stamp}-{board}-{os.getpid()}"
+    folder = RUNS / f"{what}-{stamp}-{board}-{os.getpid()}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`hil build` and `hil flash`."""
+"""`hil build`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from harness.errors import LabError
 
 if TYPE_CHECKING:
     from harness.target import Target
@@ -69,24 +67,4 @@ def _package(arguments: argparse.Namespace, target: Target, say: Callable[[str],
         print(store.encode(manifest).decode(), end="")
     else:
         print(f"{out}  {out.stat().st_size >> 10} KB  {target.id}  sha256 {image.sha256[:16]}…  {image.git}")
-    return 0
-
-
-def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example: hil flash --target native"
-    _add(parser)
-
-
-def run_flash(arguments: argparse.Namespace) -> int:
-    from harness.device.boards import emulated
-    from harness.target import find, load
-
-    target = find(arguments.target, load())
-    if not emulated(target):
-        raise LabError("lab.flash_failed", f"target {target.id}: no flasher `{target.flash.flasher}` yet",
-                       "program it by hand, or use an emulated target")  # fmt: skip
-    if arguments.json:
-        print('{"target": "%s", "flashed": false, "reason": "emulated"}' % target.id)  # noqa: UP031
-    else:
-        print(f"{target.id}: nothing to flash: each run starts its own board with the built image")
     return 0

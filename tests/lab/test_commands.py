@@ -246,3 +246,17 @@ def test_consoles_that_cannot_be(lab: Path) -> None:
     text = (lab / "lab.toml").read_text()
     (lab / "lab.toml").write_text(text.replace('serial = "usb:NOT-ATTACHED"', ""))
     one_line(hil("console", "b2", "--seconds", "1"), 4, "key `serial` is missing")
+
+
+# -- flash --
+
+
+def test_flash_before_anything_is_touched(lab: Path) -> None:
+    one_line(hil("flash", "--target", "s5d9"), 10, "s5d9: no board of this kind in lab.toml", "--scan")
+    one_line(hil("flash", "--board", "b3"), 4, "no board `b3`")
+    one_line(hil("flash", "--board", "b2"), 10, "NOT-ATTACHED is attached")
+    one_line(hil("flash", "--board", "b1", "--image", "x.bin"), 4, "key `broker_address` is missing")
+    quarantine.put("b1", "smells")
+    one_line(hil("flash", "--board", "b1"), 12, "smells")
+    done = hil("flash", "--target", "qemu-m33", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["flashed"] is False

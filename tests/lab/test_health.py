@@ -23,7 +23,7 @@ from harness.lab import health, quarantine
 from harness.lab.health import Say, Step
 from harness.lab.inventory import BoardEntry
 from harness.model import Cause, Verdict, VerdictName
-from harness.paths import BIN, RUNS
+from harness.paths import BIN, ROOT, RUNS
 from harness.target import Limits, Target, load
 from tests.engine.bench import hil
 
@@ -220,6 +220,17 @@ def test_a_virtual_board_from_the_probe_to_a_scenario(board: Path) -> None:
     assert [step.result for step in steps.values()] == ["ok"] * 6
     assert "0x413" in steps["probe"].what and "written and verified" in steps["flash"].what
     assert "T12-01[e12-mutual] is pass" in steps["network"].what
+    image = shutil.copy(ROOT / load()["f405-virtual"].build.image, board / "kept.elf")  # others build meanwhile
+    assert hil("flash", "--target", "f405-virtual", "--image", str(image)).returncode == 0
+    again = hil("flash", "--target", "f405-virtual", "--image", str(image))
+    assert again.returncode == 0 and "vb1: " in again.stdout and "was there already" in again.stdout, again.stderr
+    again = hil("flash", "--board", "vb1", "--reflash", "--image", str(image))
+    assert again.returncode == 0 and "written and verified" in again.stdout, again.stderr
+    lent = hil("lock", "vb1", "--lease").stdout.strip()
+    ours = hil("run", "--target", "f405-virtual", "T12-01", "--run-dir", str(board / "run"), HIL_LEASE=lent)
+    assert ours.returncode == 0, ours.stderr
+    assert hil("run", "--target", "f405-virtual", "T12-01", "--run-dir", str(board / "run2")).returncode == 11
+    assert hil("unlock", "vb1").returncode == 0
     virtual.ask(board, "power off")
     for _ in range(2):
         off = check("vb1", "--no-flash", code=10)
