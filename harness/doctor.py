@@ -15,10 +15,11 @@ import msgspec
 
 from harness import paths
 from harness.errors import EXIT_LAB, EXIT_OK, HilError, LabError
+from harness.target import Target
 
 TOOL_TIMEOUT = 10.0
 LEAST_DISK = 500 << 20  # bytes; a run of the whole catalogue takes about 30 MB
-PROGRAMS = ("hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-ntp", "libhil-keylog.so")
+PROGRAMS = ("hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-uplink", "hil-ntp", "libhil-keylog.so")
 TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("mosquitto", ("-h",), "mosquitto", "all"),
     ("openssl", ("version",), "openssl", "all"),
@@ -27,6 +28,8 @@ TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("cc", ("--version",), "gcc", "native"),
     ("arm-none-eabi-gcc", ("--version",), "gcc-arm-none-eabi", "qemu"),
     ("qemu-system-arm", ("--version",), "qemu-system-arm", "qemu"),
+    ("openocd", ("--version",), "openocd", "board"),
+    ("slirp-fullbolt", ("-h",), "slirp", "board"),
     ("dnsmasq", ("--version",), "dnsmasq-base", "services"),
 )
 
@@ -55,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.target:
         kind = kind_of(find(arguments.target, targets).id)
         checks = [c for c in checks if c.needed_by in ("all", kind)]
-    usable = {t: runs(t, checks) for t in targets if not arguments.target or t == arguments.target}
+    usable = {name: runs(t, checks) for name, t in targets.items() if arguments.target in ("", name)}
     problems = [c for c in checks if not c.ok]
     if arguments.json:
         data = {"schema": 1, "ok": not problems, "checks": checks, "targets": usable}
@@ -73,8 +76,13 @@ def kind_of(target: str) -> str:
     return "qemu" if target.startswith("qemu") else "native" if target.startswith("native") else "board"
 
 
-def runs(target: str, checks: Iterable[Check]) -> bool:
-    return kind_of(target) != "board" and all(c.ok for c in checks if c.needed_by in ("all", kind_of(target)))
+def runs(target: Target, checks: Iterable[Check]) -> bool:
+    """Whether what it needs is here: tools, and a board in lab.toml unless a run makes its own."""
+    from harness.device.boards import self_made
+    from harness.lab import inventory
+
+    there = self_made(target) or any(entry.target == target.id for entry in inventory.load().values())
+    return there and all(c.ok for c in checks if c.needed_by in ("all", kind_of(target.id)))
 
 
 def examine() -> Iterable[Check]:
