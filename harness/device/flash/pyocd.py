@@ -1,6 +1,7 @@
 """pyOCD. Its words and messages are from its source (0.36 and later); it was never run on a board by us.
 
-It ends with 0 after a Ctrl-C and does not verify by itself, so the image is read back and compared byte by byte. It waits for ever for a probe that is not there: `--no-wait`.
+It ends with 0 after a Ctrl-C and does not verify by itself, so the image is read back and compared byte by byte. It
+waits for ever for a probe that is not there: `--no-wait`.
 """
 
 from __future__ import annotations

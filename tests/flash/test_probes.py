@@ -1,0 +1,130 @@
+"""Which probe is meant: exactly one, or nothing is started."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness.device.flash import mcu, probes, tool, tools
+from harness.device.flash import openocd as openocds
+from harness.device.flash.base import FlashError, Rig, silent
+from harness.device.flash.openocd import OpenOcd
+from harness.errors import LabError
+from tests.flash.standin import rig, usb
+
+STLINK, JLINK, DAP = "0483:374e", "1366:0101", "0d28:0204"
+
+
+def one(**more: object) -> Rig:
+    return rig("openocd", "target/stm32f4x.cfg", params=("-f", "interface/stlink.cfg"), mcu="0x419", **more)
+
+
+@pytest.fixture
+def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    def plugged(*devices: tuple[str, str, str]) -> None:
+        monkeypatch.setattr(probes, "USB", usb(tmp_path / "usb", *devices))
+
+    return plugged
+
+
+CASES: tuple[tuple[list[tuple[str, str, str]], dict[str, str], object], ...] = (
+    # devices, rig → commands that pick it, or a cause
+    ([("1-2", STLINK, "A")], {"probe_id": "A"}, ("adapter serial A",)),
+    ([("1-2", STLINK, "ab")], {"probe_id": "AB"}, ("adapter serial ab",)),
+    ([("1-2", STLINK, "A"), ("1-3", STLINK, "B")], {"probe_id": "B"}, ("adapter serial B",)),
+    ([("1-2", STLINK, "A"), ("1-3", STLINK, "B")], {"probe_id": ""}, "lab.probe_ambiguous"),
+    ([("1-2", STLINK, "A"), ("1-3", STLINK, "A")], {"probe_id": "A"}, "lab.probe_ambiguous"),
+    ([("1-2", STLINK, "A"), ("1-3.4", STLINK, "A")], {"probe_id": "A", "probe_path": "1-3.4"},
+     ("adapter serial A", "adapter usb location 1-3.4")),
+    ([("1-2", STLINK, "A"), ("1-3", STLINK, "B")], {"probe_id": "", "probe_path": "1-3"},
+     ("adapter usb location 1-3",)),
+    ([("1-2", STLINK, "A")], {"probe_id": "A", "probe_path": "1-3"}, "lab.probe_missing"),
+    ([("1-2", STLINK, "A")], {"probe_id": "B"}, "lab.probe_missing"),
+    ([("1-2", "046d:c31c", ""), ("1-3", JLINK, "5"), ("1-4", DAP, "6")], {"probe_id": ""}, "lab.probe_missing"),
+    ([("1-2", STLINK, "A"), ("1-3", JLINK, "5")], {"probe_id": ""}, ("adapter serial A",)),
+    ([], {"probe_id": ""}, "lab.probe_missing"),
+    ([("1-2", STLINK, 'x"; shutdown [exit] $a')], {"probe_id": 'x"; shutdown [exit] $a'},
+     (r"adapter serial x\"\;\ shutdown\ \[exit\]\ \$a",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("devices", "more", "wanted"), CASES)
+def test_selection(devices: list[tuple[str, str, str]], more: dict[str, str], wanted: object, plug: object) -> None:
+    plug(*devices)  # type: ignore[operator]
+    if isinstance(wanted, str):
+        with pytest.raises(FlashError) as caught:
+            OpenOcd().selection(one(**more))
+        assert caught.value.cause == wanted
+        assert not caught.value.touched
+        assert caught.value.fix
+    else:
+        assert OpenOcd().selection(one(**more)) == wanted
+
+
+def test_nothing_is_started_when_it_is_ambiguous(plug: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plug(("1-2", STLINK, "A"), ("1-3", STLINK, "B"))  # type: ignore[operator]
+    monkeypatch.setattr(openocds, "run", lambda *_a, **_k: pytest.fail("OpenOCD was started"))
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"x")
+    with pytest.raises(FlashError) as caught:
+        OpenOcd().program(one(probe_id=""), image, tmp_path / "log", silent)
+    assert caught.value.cause == "lab.probe_ambiguous"
+
+
+def test_on_a_lab_host(plug: object) -> None:
+    """The same folder, read by a shell through a prefix."""
+    plug(("1-2", STLINK, "A"), ("1-3", "046d:c31c", ""))  # type: ignore[operator]
+    script = probes._SCRIPT.replace("/sys/bus/usb/devices", shlex.quote(str(probes.USB)))
+    said = tool.ask(one(prefix=("env",)), script, 10.0)
+    assert sorted(said.split()) == ["1-2|0483|374e|A", "1-3|046d|c31c|"]
+
+
+def test_a_lab_host_that_is_not_there() -> None:
+    with pytest.raises(LabError) as caught:
+        tool.ask(one(prefix=("false",)), "true", 5.0)
+    assert caught.value.cause == "lab.probe_missing"
+
+
+@pytest.mark.parametrize(("config", "wanted", "register"), [
+    ("target/stm32f4x.cfg", "0x413", 0xE0042000), ("target/stm32h5x.cfg", "0x484", 0x44024000),
+    ("stm32h563zitx", "0x484", 0x44024000), ("STM32F429ZI", "0x419", 0xE0042000),
+    ("x.cfg", "0x1@0x40000000", 0x40000000),
+    ("R7FS5D97E", "", 0),
+])  # fmt: skip
+def test_id_register(config: str, wanted: str, register: int) -> None:
+    assert mcu.register(rig("openocd", config, mcu=wanted)) == register
+
+
+@pytest.mark.parametrize(("config", "wanted"), [
+    ("x.cfg", "0x413"), ("target/stm32f4x.cfg", "F405"), ("target/stm32f4x.cfg", "0x10413"), ("x", "0x413@here"),
+])  # fmt: skip
+def test_an_id_that_cannot_be_checked_is_not_flashed(config: str, wanted: str) -> None:
+    with pytest.raises(FlashError) as caught:
+        mcu.register(rig("openocd", config, mcu=wanted))
+    assert caught.value.cause == "lab.wrong_board"
+
+
+def test_openocd_without_the_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's knows F4, not H5; one that has both files is taken."""
+    made = tmp_path / "st" / "bin" / "openocd"
+    made.parent.mkdir(parents=True)
+    made.write_text("#!/bin/sh\n")
+    made.chmod(0o755)
+    scripts = tmp_path / "st" / "share" / "openocd" / "scripts"
+    for name in ("target/stm32h5x.cfg", "interface/stlink.cfg"):
+        (scripts / name).parent.mkdir(parents=True, exist_ok=True)
+        (scripts / name).touch()
+    h5 = rig("openocd", "target/stm32h5x.cfg", params=("-f", "interface/stlink.cfg"))
+    monkeypatch.setenv("HIL_OPENOCD", str(made))
+    assert tools.openocd_for(h5).path == str(made)
+    (scripts / "target/stm32h5x.cfg").unlink()
+    with pytest.raises(FlashError) as caught:
+        tools.openocd_for(h5)
+    assert caught.value.cause == "lab.tool_missing"
+    assert "target/stm32h5x.cfg" in caught.value.what
+    monkeypatch.setenv("HIL_OPENOCD", str(tmp_path / "nothing"))
+    with pytest.raises(FlashError) as caught:
+        tools.openocd_for(h5)
+    assert "HIL_OPENOCD" in caught.value.what
