@@ -1,4 +1,4 @@
-"""The virtual board's life with the stock OpenOCD: flashing, running, resets, power, its consoles, what it remembers."""
+"""The virtual board's life with the stock OpenOCD: flashing, running, resets, power, consoles, what it remembers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_cycles(board: VirtualBoard, console: Port, tmp_path: Path) -> None:
 
 def test_half_a_megabyte(board: VirtualBoard, console: Port, tmp_path: Path) -> None:
     whole = bytearray(firmware(tmp_path).read_bytes())
-    whole += random.Random(1).randbytes(512 * 1024 - len(whole))
+    whole += random.Random(1).randbytes(512 * 1024 - len(whole))  # noqa: S311
     image = tmp_path / "big.bin"
     image.write_bytes(whole)
     began = time.monotonic()
@@ -208,7 +208,7 @@ def test_flash_contents_are_remembered(tmp_path: Path, image: Path) -> None:
     with virtual_board("--image-state", str(state)) as board, closing(Port(board.folder / "console")) as console:
         console.wait(b"HELLO one\r\n")
     state.write_bytes(b"x" * (1024 * 1024 + 1))
-    argv = [process.program("hil-vboard"), "--dir", str(tmp_path / "b"), "--image-state", str(state)]
+    argv = [str(process.program("hil-vboard")), "--dir", str(tmp_path / "b"), "--image-state", str(state)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1 and "File too large" in done.stderr
 
@@ -253,7 +253,7 @@ def test_bad_command_lines(options: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_hostile_clients(board: VirtualBoard, console: Port, image: Path) -> None:
     """Garbage, half a session, a client that asks and never reads, and lines that are none."""
-    noise = random.Random(7)
+    noise = random.Random(7)  # noqa: S311
     for _ in range(20):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(board.jtag))

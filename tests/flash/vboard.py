@@ -79,10 +79,11 @@ class VirtualBoard:
         return status
 
     def openocd(
-        self, *commands: str, target: Sequence[str] = F4, seconds: float = 40.0, before: Sequence[str] = ("init",)
-    ) -> Ran:
+        self, *commands: str, target: Sequence[str] = F4, seconds: float = 40.0, before: Sequence[str] = ("init",),
+        program: Sequence[str] = ("openocd",),
+    ) -> Ran:  # fmt: skip
         """Runs the stock OpenOCD: its configuration, `before`, `commands`. Killed after `seconds`: status 137."""
-        argv = ["timeout", "-s", "KILL", f"{seconds}", "openocd"]
+        argv = ["timeout", "-s", "KILL", f"{seconds}", *program]
         adapter = ("adapter driver remote_bitbang", f"remote_bitbang host {self.jtag}", "remote_bitbang port 0")
         for word in (*adapter, *PORTS):
             argv += ["-c", word]

@@ -80,3 +80,21 @@ uint32_t hil_add(struct hil_core *core, uint32_t a, uint32_t b, bool carry, bool
     }
     return result;
 }
+
+uint32_t hil_reverse(uint32_t value, unsigned kind) {
+    uint32_t pairs = (value & 0x00FF00FFu) << 8 | (value >> 8 & 0x00FF00FFu);
+    uint32_t bits = 0;
+    switch (kind) {
+    case 0:
+        return __builtin_bswap32(value);
+    case 1:
+        return pairs;
+    case 2:
+        for (unsigned i = 0; i < 32; i++) {
+            bits |= (value >> i & 1) << (31 - i);
+        }
+        return bits;
+    default:
+        return hil_sign_extend(pairs & 0xFFFF, 16);
+    }
+}

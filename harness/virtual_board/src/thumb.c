@@ -228,11 +228,6 @@ static bool multiple(struct hil_board *board, uint32_t op) {
     return true;
 }
 
-static uint32_t reverse(uint32_t value, unsigned kind) {
-    uint32_t pairs = (value & 0x00FF00FFu) << 8 | (value >> 8 & 0x00FF00FFu);
-    return kind == 0 ? __builtin_bswap32(value) : kind == 1 ? pairs : hil_sign_extend(pairs & 0xFFFF, 16);
-}
-
 /* A5.2.5 */
 static bool miscellaneous(struct hil_board *board, uint32_t op) {
     struct hil_core *core = &board->core;
@@ -263,7 +258,7 @@ static bool miscellaneous(struct hil_board *board, uint32_t op) {
         if ((op >> 6 & 3) == 2) {
             return false;
         }
-        *d = reverse(m, op >> 6 & 3);
+        *d = hil_reverse(m, op >> 6 & 3);
         return true;
     case 0x6: /* CPSIE, CPSID: no exceptions come here */
         return (op & 0xFFE0) == 0xB660;

@@ -19,6 +19,8 @@ enum { HIL_LSL, HIL_LSR, HIL_ASR, HIL_ROR };
 /* A2.2.1; `amount` 0–255, of a register; the encodings of immediates (0 means 32) are the caller's. */
 struct hil_shifted hil_shift(uint32_t value, unsigned kind, unsigned amount, bool carry);
 uint32_t hil_add(struct hil_core *core, uint32_t a, uint32_t b, bool carry, bool flags);
+/* REV, REV16, RBIT, REVSH, as the encodings number them. */
+uint32_t hil_reverse(uint32_t value, unsigned kind);
 void hil_set_nz(struct hil_core *core, uint32_t value);
 void hil_set_nzc(struct hil_core *core, struct hil_shifted result);
 /* False: the instruction faults. */

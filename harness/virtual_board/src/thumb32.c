@@ -218,11 +218,26 @@ static bool multiple(struct hil_board *board, uint32_t high, uint32_t low) {
     return true;
 }
 
-/* A5.3.6: LDRD, STRD; exclusives and table branches are left out */
+/* TBB, TBH: r15 is the address of the table when it is the base. */
+static bool table_branch(struct hil_board *board, uint32_t high, uint32_t low) {
+    struct hil_core *core = &board->core;
+    bool half = (low & 0x10) != 0;
+    uint32_t base = (high & 0xF) == 15 ? core->r[15] : core->r[high & 0xF], entry = 0;
+    if (!hil_bus_read(board, HIL_CORE, base + (core->r[low & 0xF] << half), half ? 2 : 1, &entry)) {
+        return false;
+    }
+    core->r[15] += 2 * entry;
+    return true;
+}
+
+/* A5.3.6: LDRD, STRD; exclusives are left out */
 static bool dual(struct hil_board *board, uint32_t high, uint32_t low) {
     struct hil_core *core = &board->core;
     bool load = (high & 0x10) != 0, before = (high & 0x100) != 0, back = (high & 0x20) != 0;
     unsigned n = high & 0xF, t = low >> 12, t2 = low >> 8 & 0xF;
+    if ((high & 0xFFF0) == 0xE8D0 && (low & 0xFFE0) == 0xF000) {
+        return table_branch(board, high, low);
+    }
     if ((!before && !back) || t == 15 || t2 == 15) {
         return false;
     }
@@ -261,6 +276,10 @@ static bool data_other(struct hil_core *core, uint32_t high, uint32_t low) {
         *d = (high & 0x10) != 0 ? turned : hil_sign_extend(turned, bits[kind]);
         return true;
     }
+    if ((high & 0xFFF0) == 0xFA90 && (low & 0xC0) == 0x80) {
+        *d = hil_reverse(m, low >> 4 & 3);
+        return true;
+    }
     if ((high & 0xFFF0) == 0xFAB0 && (low & 0xF0) == 0x80) {
         *d = m == 0 ? 32 : (uint32_t)__builtin_clz(m);
         return true;
@@ -279,6 +298,10 @@ static uint32_t divide(uint32_t a, uint32_t b, bool is_signed) {
     return (uint32_t)quotient;
 }
 
+static uint32_t half_of(uint32_t value, bool top) {
+    return hil_sign_extend(top ? value >> 16 : value & 0xFFFF, 16);
+}
+
 /* A5.3.14, A5.3.15 */
 static bool multiply(struct hil_core *core, uint32_t high, uint32_t low) {
     uint32_t n = core->r[high & 0xF], m = core->r[low & 0xF], *d = &core->r[low >> 8 & 0xF];
@@ -290,10 +313,22 @@ static bool multiply(struct hil_core *core, uint32_t high, uint32_t low) {
         }
         *d = (low & 0x10) != 0 ? core->r[a] - n * m : n * m + (a == 15 ? 0 : core->r[a]);
         return true;
+    case 0x11: /* SMLAxy, SMULxy */
+        if ((low & 0xC0) != 0) {
+            return false;
+        }
+        *d = half_of(n, (low & 0x20) != 0) * half_of(m, (low & 0x10) != 0) + (a == 15 ? 0 : core->r[a]);
+        return true;
     case 0x18:
-    case 0x1A: {
+    case 0x1A:
+    case 0x1C:
+    case 0x1E: {
+        if ((low & 0xF0) != 0) {
+            return false;
+        }
         uint64_t product =
             (high & 0x20) != 0 ? (uint64_t)n * m : (uint64_t)((int64_t)(int32_t)n * (int32_t)m);
+        product += (high & 0x40) != 0 ? (uint64_t)*d << 32 | core->r[a] : 0; /* SMLAL, UMLAL */
         core->r[a] = (uint32_t)product;
         *d = (uint32_t)(product >> 32);
         return true;
