@@ -104,7 +104,7 @@ def stop(
             try:
                 proc.wait(term_timeout)
             except subprocess.TimeoutExpired:
-                proc.kill()
+                _kill(proc)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     proc.wait(kill_timeout)
     finally:
@@ -113,6 +113,14 @@ def stop(
                 with contextlib.suppress(OSError):
                     pipe.close()
     return -9 if proc.returncode is None else proc.returncode
+
+
+def _kill(proc: subprocess.Popen[bytes]) -> None:
+    """With what is left of its process group: a guard that is killed cannot see to a tree that ignores SIGTERM."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(proc.pid) == proc.pid:
+            os.killpg(proc.pid, signal.SIGKILL)
+    proc.kill()
 
 
 @contextlib.contextmanager
