@@ -91,7 +91,7 @@ def ntp(server: str, port: str = "123") -> dict[str, Any]:
 
 def _udp(server: str, port: int, data: bytes) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(1.0)
+        sock.settimeout(WAIT)
         sock.connect((server, port))
         sock.send(data)
         try:

@@ -47,9 +47,9 @@ def board(*words: str, timeout: float = 15.0) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **table: Any) -> Iterator[RunningServices]:
+def serving(folder: Path, seconds: float = QUICK, **table: Any) -> Iterator[RunningServices]:
     config = checked("test", {"interface": "lab", **table})
-    with services(config, folder, broker_names=("broker.hil.test",), foreign_seconds=QUICK) as running:
+    with services(config, folder, broker_names=("broker.hil.test",), foreign_seconds=seconds) as running:
         yield running
 
 
@@ -81,7 +81,7 @@ def address(folder: Path) -> None:
         for name, wanted in (("broker.hil.test", [OWN]), ("far.test", ["10.9.8.7"]), ("near.test", [OWN])):
             assert board("dns", OWN, name) == {"rcode": 0, "addresses": wanted}, name
         assert board("dns", OWN, "www.example.com") == {"rcode": 3, "addresses": []}
-        assert abs(board("ntp", OWN)["ahead"]) < 2
+        assert abs(board("ntp", OWN)["ahead"]) < 10
         running.check()
         names = running_programs()
         assert {"dnsmasq", "hil-ntp"} <= names, names
@@ -108,7 +108,7 @@ def lies(folder: Path) -> None:
         honest = board("ntp", OWN)
         assert (honest["mode"], honest["leap"], honest["stratum"], honest["ours"]) == (4, 0, 1, True)
         server.behave("offset -86400")
-        assert -86403 < board("ntp", OWN)["ahead"] < -86397
+        assert -86410 < board("ntp", OWN)["ahead"] < -86390
         server.behave("stopped 1000000000")
         assert board("ntp", OWN)["sent"] == board("ntp", OWN)["sent"] == 1000000000
         server.behave("stratum 16")
@@ -175,7 +175,7 @@ def foreign(folder: Path) -> None:
         until = time.monotonic() + 10
         while b"started" not in log.read_bytes() and time.monotonic() < until:
             time.sleep(0.01)
-        said = refused(folder / "ours")
+        said = refused(folder / "ours", seconds=8.0)  # ends with the first answer
         assert "192.168.77.200 already hands out addresses" in said, said
         assert refused(folder / "ours", dhcp=False) == "started"
 
