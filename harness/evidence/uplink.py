@@ -26,7 +26,7 @@ Mode = Literal["ppp", "slip"]
 
 SLIRP = "slirp-fullbolt"
 HOST_ADDRESS = "10.0.2.2"  # slirp's name for this host's loopback
-DEVICE_ADDRESS = "10.0.2.15"  # what slirp gives its one client
+DEVICE_ADDRESS = "10.0.2.15"  # what slirp tells its one client by PPP, whatever its own address
 READY_TIMEOUT = 10.0  # seconds; starting slirp takes 5 ms on a quiet machine
 DONE_TIMEOUT = 10.0  # seconds; hil-uplink bounds its own draining at 1, ending slirp at 1
 EXIT_DISK_FULL = 3
@@ -50,7 +50,7 @@ class Uplink:
         self.serial = serial
         self.path = path
         self.host_address = host_address
-        self.device_address = host_address.rpartition(".")[0] + ".15"
+        self.device_address = DEVICE_ADDRESS
         self._proc = proc
         self._counts: Counts | None = None
         self._failure: LabError | None = None

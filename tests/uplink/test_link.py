@@ -101,6 +101,15 @@ def test_slirps_own_services_are_out_of_reach(line: Line, tmp_path: Path, servic
     assert got.count(b"flags") == 1
 
 
+def test_the_host_under_another_address(line: Line, tmp_path: Path) -> None:
+    with uplink(line.path, tmp_path / "a.pcapng", mode="slip", host_address="10.9.8.2") as link:
+        assert link.device_address == "10.0.2.15"
+        os.write(line.master, slip(ping(b"\x0a\x09\x08\x01", 1)) + slip(ping(b"\x0a\x09\x08\x02", 2)))
+        receive(line.master, b"flags\xc0")
+        counts = link.stop()
+    assert (counts.refused, counts.packets) == (1, 3)
+
+
 def test_five_zeroes_do_not_end_it(line: Line, tmp_path: Path) -> None:
     """slirp takes single bytes between frames for commands of a person at a terminal."""
     with uplink(line.path, tmp_path / "a.pcapng", mode="slip") as link:
