@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -159,3 +160,15 @@ def test_a_damaged_capture_is_left_out(tmp_path: Path) -> None:
                  struct.pack("<III", 6, 1000, 0) + b"cut"):  # fmt: skip
         source.write_bytes(data)
         assert artifacts._copy_one(source, target) is None
+
+
+@pytest.mark.xdist_group("boards")
+def test_a_run_that_was_killed_has_artifacts_too(run_dir: Path, tmp_path: Path) -> None:
+    """`run.json` is written at the end only; the verdicts given so far are enough."""
+    killed = tmp_path / "killed"
+    shutil.copytree(run_dir, killed, symlinks=True)
+    for name in (store.RUN, *artifacts.REPORTS):
+        (killed / name).unlink()
+    copied = artifacts.copy(killed, tmp_path / "out")
+    assert {store.RUN, *artifacts.REPORTS} <= set(copied.files)
+    assert store.read_run(tmp_path / "out").totals == {"pass": 1}
