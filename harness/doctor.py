@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,9 @@ from harness.target import Target
 
 TOOL_TIMEOUT = 10.0
 LEAST_DISK = 500 << 20  # bytes; a run of the whole catalogue takes about 30 MB
-PROGRAMS = ("hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-uplink", "hil-ntp", "libhil-keylog.so")
+PROGRAMS = (
+    "hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-uplink", "hil-vboard", "hil-ntp", "libhil-keylog.so",
+)  # fmt: skip
 TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("mosquitto", ("-h",), "mosquitto", "all"),
     ("openssl", ("version",), "openssl", "all"),
@@ -35,13 +37,15 @@ TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at. `needed_by`: what cannot run without it."""
+    """One thing looked at. `needed_by`: what cannot run without it: all, a kind of target, or one target. `wanted` is
+    False for what only a board needs that this host does not have: absent is no problem then."""
 
     name: str
     ok: bool
     what: str
     fix: str = ""
     needed_by: str = "all"
+    wanted: bool = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,21 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    checks = list(examine())
     from harness.target import find, load
 
     targets = load()
+    checks = [*examine(), *flashers(targets, arguments.target)]
     if arguments.target:
         kind = kind_of(find(arguments.target, targets).id)
-        checks = [c for c in checks if c.needed_by in ("all", kind)]
+        checks = [c for c in checks if c.needed_by in ("all", kind, arguments.target)]
     usable = {name: runs(t, checks) for name, t in targets.items() if arguments.target in ("", name)}
-    problems = [c for c in checks if not c.ok]
+    problems = [c for c in checks if not c.ok and c.wanted]
     if arguments.json:
         data = {"schema": 1, "ok": not problems, "checks": checks, "targets": usable}
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(data)) + b"\n")
     else:
         for check in checks:
-            print(f"{'ok     ' if check.ok else 'PROBLEM'}  {check.name:22}  {check.what}")
+            state = "ok" if check.ok else "PROBLEM" if check.wanted else "absent"
+            print(f"{state:7}  {check.name:22}  {check.what}")
             if not check.ok:
                 print(f"{'':9}{'':22}  fix: {check.fix}")
         print("targets: " + ", ".join(f"{t} {'can run' if good else 'cannot run'}" for t, good in usable.items()))
@@ -82,7 +87,7 @@ def runs(target: Target, checks: Iterable[Check]) -> bool:
     from harness.lab import inventory
 
     there = self_made(target) or any(entry.target == target.id for entry in inventory.load().values())
-    return there and all(c.ok for c in checks if c.needed_by in ("all", kind_of(target.id)))
+    return there and all(c.ok for c in checks if c.needed_by in ("all", kind_of(target.id), target.id))
 
 
 def examine() -> Iterable[Check]:
@@ -100,6 +105,22 @@ def examine() -> Iterable[Check]:
     yield _guarded("key log", _keylog)
     yield _guarded("disk", _disk)
     yield msgspec.structs.replace(_guarded("labgrid", _labgrid), needed_by="board")
+
+
+def flashers(targets: Mapping[str, Target], asked: str) -> Iterable[Check]:
+    """For each target that is flashed: the tool that can, or why none can and how to get one."""
+    from harness.device.boards import self_made
+    from harness.device.flash import tools
+    from harness.lab import inventory
+
+    for target in targets.values():
+        here = [entry for entry in inventory.of_target(target.id) if not (entry.virtual or entry.runner_prefix)]
+        for runner in dict.fromkeys(entry.runner for entry in here) or ("",):
+            need = tools.needs(target, runner)
+            if need.flasher != "none":
+                wanted = bool(here) or target.id == asked or self_made(target)
+                yield Check(name=f"flash {target.id}", ok=need.usable, what=need.what, fix=need.fix,
+                            needed_by=target.id, wanted=wanted)  # fmt: skip
 
 
 def tool(name: str, argument: tuple[str, ...], package: str, needed_by: str) -> Check:

@@ -12,6 +12,7 @@ from harness.device.flash import openocd as openocds
 from harness.device.flash.base import FlashError, Rig, silent
 from harness.device.flash.openocd import OpenOcd
 from harness.errors import LabError
+from harness.target import load
 from tests.flash.standin import rig, usb
 
 STLINK, JLINK, DAP = "0483:374e", "1366:0101", "0d28:0204"
@@ -104,6 +105,52 @@ def test_an_id_that_cannot_be_checked_is_not_flashed(config: str, wanted: str) -
     with pytest.raises(FlashError) as caught:
         mcu.register(rig("openocd", config, mcu=wanted))
     assert caught.value.cause == "lab.wrong_board"
+
+
+def stand_in(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_what_a_target_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hil doctor`: the tool that can, else another that could, else where to get one."""
+    targets = load()
+    for variable in ("HIL_OPENOCD", "HIL_PYOCD", "HIL_CUBEPROGRAMMER", "HIL_JLINK", "HIL_PROBE_RS"):
+        monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    bare = tools.needs(targets["h563"])
+    assert (bare.usable, bare.flasher) == (False, "openocd")
+    assert "not installed" in bare.what
+    assert "STM32CubeIDE" in bare.fix
+    assert tools.needs(targets["qemu-m33"]).usable
+    assert not tools.needs(targets["s5d9"]).usable
+    monkeypatch.setenv("HIL_PYOCD", str(stand_in(tmp_path / "pyocd")))
+    other = tools.needs(targets["h563"])
+    assert not other.usable
+    assert "pyocd" in other.what
+    assert 'runner = "pyocd"' in other.fix
+    assert tools.needs(targets["h563"], "pyocd").usable
+    assert not tools.needs(targets["h563"], "command").usable
+    assert tools.needs(targets["h563"], "none").usable
+    monkeypatch.setenv("HIL_JLINK", str(stand_in(tmp_path / "JLinkExe")))
+    assert tools.needs(targets["s5d9"]).usable
+    monkeypatch.delenv("HIL_OPENOCD")
+    assert tools.needs(targets["f429-w5500"]).usable == bool(tools.openocd_with("target/stm32f4x.cfg"))
+
+
+def test_openocd_of_the_ide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STM32CubeIDE keeps the program in one plugin and the scripts in another: the scripts are named to it."""
+    plugins = tmp_path / "stm32cubeide_1.17.0" / "plugins"
+    made = stand_in(plugins / "com.st.stm32cube.ide.mcu.externaltools.openocd.linux64_2.4.0/tools/bin/openocd")
+    scripts = plugins / "com.st.stm32cube.ide.mcu.debug.openocd_2.3.0/resources/openocd/st_scripts"
+    for name in ("target/stm32h5x.cfg", "interface/stlink.cfg"):
+        (scripts / name).parent.mkdir(parents=True, exist_ok=True)
+        (scripts / name).touch()
+    places = tuple((tmp_path, pattern) for pattern in tools.CUBE_IDE)
+    monkeypatch.setitem(tools.TOOLS, "openocd", tools.TOOLS["openocd"]._replace(places=places, programs=()))
+    found = tools.openocd_for(rig("openocd", "target/stm32h5x.cfg", params=("-f", "interface/stlink.cfg")))
+    assert found.argv == (str(made), "-s", str(scripts))
 
 
 def test_openocd_without_the_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.device.flash.base import FlashError, Rig
+from harness.errors import UsageError
 from harness.target import Target
 
 HOME = Path.home()
@@ -156,23 +157,29 @@ def _has(folders: Iterable[Path], name: str) -> bool:
     return Path(name).is_file() if name.startswith("/") else any((folder / name).is_file() for folder in folders)
 
 
-def needs(target: Target) -> Need:
-    """What this target needs, for people: its own flasher, else another one that is there."""
+def needs(target: Target, runner: str = "") -> Need:
+    """What this target needs, for people: its own flasher (or `runner` instead), else another one that is there."""
     flash = target.flash
-    if flash.flasher in ("none", ""):
-        return Need(target.id, "none", True, "flashed by nobody: each run starts its own board", "")
-    able = [(flash.flasher, flash.config), *flash.runners.items()]
+    chosen = runner or flash.flasher
+    if chosen == "none":
+        return Need(target.id, "none", True, "flashed by nobody: a run starts its own board, or it is done by hand", "")
+    try:
+        config = flash.config_for(runner)
+    except UsageError as error:
+        return Need(target.id, chosen, False, error.what, error.fix)
+    able = [(chosen, config), *((name, config) for name, config in flash.runners.items() if name != chosen)]
     usable = [(name, path) for name, config in able if (path := usable_program(name, config))]
-    if usable and usable[0][0] == flash.flasher:
-        return Need(target.id, flash.flasher, True, f"{flash.flasher}: {usable[0][1]} has {flash.config}", "")
-    reason = _reason(flash.flasher, flash.config)
+    if usable and usable[0][0] == chosen:
+        has = "has" if chosen == "openocd" else "can take"
+        return Need(target.id, chosen, True, f"{chosen}: {usable[0][1]} {has} {config}", "")
+    reason = _reason(chosen, config)
     if usable:
         others = ", ".join(f"{name} ({path})" for name, path in usable)
-        return Need(target.id, flash.flasher, False, f"{reason}; but there is {others}",
+        return Need(target.id, chosen, False, f"{reason}; but there is {others}",
                     f"set runner = \"{usable[0][0]}\" for its boards in lab.toml")  # fmt: skip
     ways = [OPENOCD_ST if name == "openocd" else TOOLS[name].get for name, _ in able if name in TOOLS]
     fix = flash.notes or "; or ".join(dict.fromkeys(ways))
-    return Need(target.id, flash.flasher, False, reason, f"get one of: {fix}")
+    return Need(target.id, chosen, False, reason, f"get one of: {fix}")
 
 
 def usable_program(flasher: str, config: str) -> str:
