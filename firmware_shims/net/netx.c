@@ -3,8 +3,7 @@
 
 #include "hil/board.h"
 #include "hil/netx.h"
-
-#include <string.h>
+#include "hil/service.h"
 
 #define WINDOW   8192u
 #define CLOSE_MS 1000u
@@ -14,6 +13,23 @@ static bool made, bound;
 static UINT detail;
 static NX_PACKET *rest;
 static ULONG rest_at;
+static TX_TIMER heartbeat;
+volatile bool hil_netx_printing;
+
+static VOID on_heartbeat(ULONG input) {
+    (void)input;
+    if (!hil_netx_printing)
+        hil_heartbeat();
+}
+
+void hil_netx_wait_begin(void) {
+    (void)tx_timer_create(&heartbeat, (CHAR *)(uintptr_t) "hil", on_heartbeat, 0, NX_IP_PERIODIC_RATE / 4,
+                          NX_IP_PERIODIC_RATE / 4, TX_AUTO_ACTIVATE);
+}
+
+void hil_netx_wait_end(void) {
+    (void)tx_timer_delete(&heartbeat);
+}
 
 NX_TCP_SOCKET *hil_netx_socket(void) {
     return &tcp;
@@ -81,7 +97,9 @@ int hil_net_connect(const char *host, const char *address, uint16_t port, uint32
         return HIL_NET_ERROR;
     bound = true;
     uint32_t start = hil_board_ms();
+    hil_netx_wait_begin();
     detail = nx_tcp_client_socket_connect(&tcp, to, port, wait);
+    hil_netx_wait_end();
     if (detail == NX_SUCCESS)
         return HIL_NET_OK;
     UINT why = detail;

@@ -1,8 +1,7 @@
 /* TLS over NetX Secure (NetX Duo 6.x): one session on the socket of net/netx.c. The set-up is the callback a
  * product would give to nxd_mqtt_client_secure_connect (netx_setup.c).
  *
- * A handshake blocks in nx_secure_tls_session_start. Meanwhile a ThreadX timer keeps the watchdog and the
- * heartbeat going; it stands aside while this thread itself writes to the UART.
+ * A handshake blocks in nx_secure_tls_session_start; the heartbeat goes on meanwhile (hil_netx_wait_begin).
  */
 #include "hil/netx.h"
 
@@ -23,8 +22,6 @@
 
 static NX_SECURE_TLS_SESSION session;
 static NX_SECURE_X509_CERT own, trusted;
-static TX_TIMER heartbeat;
-static volatile bool waiting; /* inside NetX, so that the UART is the timer's */
 static bool live;
 static NX_PACKET *rest; /* received, and read up to `rest_at` */
 static ULONG rest_at;
@@ -66,13 +63,6 @@ uint32_t hil_tls_defects(void) {
     for (size_t i = 0; i < sizeof OWN_DEFECTS / sizeof *OWN_DEFECTS; i++)
         all |= OWN_DEFECTS[i].bit;
     return all;
-}
-
-static VOID on_heartbeat(ULONG input) {
-    (void)input;
-    hil_board_watchdog_kick();
-    if (waiting)
-        hil_service();
 }
 
 /* --- results --- */
@@ -135,12 +125,9 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
         return -1;
     }
     live = true;
-    (void)tx_timer_create(&heartbeat, (CHAR *)(uintptr_t) "hil", on_heartbeat, 0, NX_IP_PERIODIC_RATE / 4,
-                          NX_IP_PERIODIC_RATE / 4, TX_AUTO_ACTIVATE);
-    waiting = true;
+    hil_netx_wait_begin();
     code = nx_secure_tls_session_start(&session, hil_netx_socket(), (UINT)hil_netx_ticks(config->timeout_ms));
-    waiting = false;
-    (void)tx_timer_delete(&heartbeat);
+    hil_netx_wait_end();
     (void)hil_netx_api("nx_secure_tls_session_start", code);
     result->rc = (int)code;
     result->alert = hil_netx_alert(&session);
@@ -169,8 +156,12 @@ int hil_tls_send(const void *data, size_t len, uint32_t timeout_ms, struct hil_t
         return (int)len;
     (void)nx_packet_release(packet); /* it is ours as long as sending failed */
     int net = failure("nx_secure_tls_session_send", code, result);
-    if (result->alert < 0 && nx_secure_tls_session_receive(&session, &rest, NX_NO_WAIT) != NX_SUCCESS)
-        result->alert = hil_netx_alert(&session); /* what explains it may have come before the reset */
+    if (result->alert < 0 && rest == NX_NULL) { /* what explains it may have come before the reset */
+        rest_at = 0;
+        if (nx_secure_tls_session_receive(&session, &rest, NX_NO_WAIT) != NX_SUCCESS)
+            rest = NX_NULL;
+        result->alert = hil_netx_alert(&session);
+    }
     return net;
 }
 

@@ -41,7 +41,9 @@ static USHORT groups[TABLE_MAX];
 static const NX_CRYPTO_METHOD *curves[TABLE_MAX];
 
 UINT hil_netx_api(const char *name, UINT code) {
+    hil_netx_printing = true;
     hil_event("api", "name=%s rc=0x%lx", name, (unsigned long)code);
+    hil_netx_printing = false;
     return code;
 }
 

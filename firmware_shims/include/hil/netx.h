@@ -27,6 +27,12 @@ UINT hil_netx_resolve(const char *host, ULONG *address, ULONG ticks);
 /* The connected socket; nx_secure_tls_session_start wants it. */
 NX_TCP_SOCKET *hil_netx_socket(void);
 
+/* Around a call that blocks: a ThreadX timer keeps watchdog and heartbeat going meanwhile (hil/service.h). It
+ * stands aside as long as hil_netx_printing is set: it may strike in the midst of a line of this thread. */
+void hil_netx_wait_begin(void);
+void hil_netx_wait_end(void);
+extern volatile bool hil_netx_printing;
+
 static inline ULONG hil_netx_ticks(uint32_t ms) {
     return (ULONG)(((uint64_t)ms * NX_IP_PERIODIC_RATE + 999u) / 1000u);
 }
