@@ -14,19 +14,16 @@ flash_timeout notes`; its `platform` is our `target`).
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from harness import paths, target
 from harness.errors import UsageError
+from harness.lab import inventory_rules as rules
 from harness.lab import tables
 from harness.lab.services.model import Services, checked
 
@@ -34,16 +31,12 @@ RUNNERS = ("openocd", "pyocd", "stm32cubeprogrammer", "jlink", "probe-rs", "comm
 """Flashers by Zephyr's names of them."""
 NO_PROBE = ("command", "none")
 MAX_BOARDS = 1000
-MAX_TEXT = 500  # characters of any one value
 QUARANTINE_AFTER = 3
 MAX_FOLDER = 90  # characters of a folder of Unix sockets, whose paths end at 107
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as harness/lab/lease.py: it names the lock file
-_MOVING = re.compile(r"/dev/(ttyACM|ttyUSB)\d+")
 _USB_PATH = re.compile(r"\d+-\d+(\.\d+)*")
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
-_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
-_NETWORK_PORTS = ("rfc2217", "socket")
 
 PowerKind = Literal["none", "uhubctl", "command", "http"]
 
@@ -139,23 +132,23 @@ def load_lab(path: Path | None = None) -> Lab:
         return Lab(path=None, boards={})
     document = tables.read(path)
     if unknown := [key for key in document if key not in ("board", "lab", "services")]:
-        hint = _near(unknown[0], ("board", "lab", "services")) or "use [[board]], [lab] and [services]"
-        raise _wrong(path, "", unknown[0], "unknown key", hint)
+        hint = rules.near(unknown[0], ("board", "lab", "services")) or "use [[board]], [lab] and [services]"
+        raise rules.wrong(path, "", unknown[0], "unknown key", hint)
     services = checked(path, document["services"]) if "services" in document else None
     settings = _convert(path, "[lab]", document.get("lab", {}), Settings)
     if not 0 <= settings.quarantine_after <= 1000:
-        raise _wrong(path, "[lab]", "quarantine_after", "not within 0 to 1000", "write 3, or 0 for never")
+        raise rules.wrong(path, "[lab]", "quarantine_after", "not within 0 to 1000", "write 3, or 0 for never")
     rows = document.get("board", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _wrong(path, "", "board", "not a list of tables", "write [[board]] with two brackets")
+        raise rules.wrong(path, "", "board", "not a list of tables", "write [[board]] with two brackets")
     if len(rows) > MAX_BOARDS:
-        raise _wrong(path, "", "board", f"{len(rows)} boards", f"at most {MAX_BOARDS} in one file")
+        raise rules.wrong(path, "", "board", f"{len(rows)} boards", f"at most {MAX_BOARDS} in one file")
     known = tuple(target.load())
     boards: dict[str, BoardEntry] = {}
     for number, row in enumerate(rows, 1):
         entry = _entry(path, number, row, known)
         if entry.id in boards:
-            raise _wrong(path, f"board `{entry.id}`", "id", "given to two boards", "give each board a name of its own")
+            raise rules.wrong(path, f"board `{entry.id}`", "id", "given to two boards", "give each a name of its own")
         boards[entry.id] = entry
     _check_probes(path, list(boards.values()))
     _check_consoles(path, list(boards.values()))
@@ -182,7 +175,7 @@ def find(name: str, boards: dict[str, BoardEntry] | None = None) -> BoardEntry:
         raise UsageError(f"`{name}` is {len(same)} boards: {', '.join(e.id for e in same)}", "name one of them")
     if not boards:
         raise UsageError(f"no board `{name}`: this host has no lab.toml", "`hil boards --scan` writes a first one")
-    raise UsageError(f"no board `{name}`", f"{_near(name, boards)}there are: {', '.join(boards)}")
+    raise UsageError(f"no board `{name}`", f"{rules.near(name, boards)}there are: {', '.join(boards)}")
 
 
 # -- checks of one board --
@@ -190,147 +183,41 @@ def find(name: str, boards: dict[str, BoardEntry] | None = None) -> BoardEntry:
 
 def _entry(path: Path, number: int, row: dict[str, Any], known: tuple[str, ...]) -> BoardEntry:
     label = f"board `{row['id']}`" if isinstance(row.get("id"), str) and row["id"].isprintable() else f"board {number}"
-    _check_text(path, label, row)
+    rules.check_text(path, label, row)
     entry: BoardEntry = _convert(path, label, row, BoardEntry)
     if not _ID.fullmatch(entry.id):
-        raise _wrong(path, label, "id", "not a name", "use 1 to 64 letters, digits, dots and dashes")
+        raise rules.wrong(path, label, "id", "not a name", "use 1 to 64 letters, digits, dots and dashes")
     if entry.target not in known:
-        hint = f"{_near(entry.target, known)}there are: {', '.join(known)}"
-        raise _wrong(path, label, "target", f"no target `{entry.target}`", hint)
+        hint = f"{rules.near(entry.target, known)}there are: {', '.join(known)}"
+        raise rules.wrong(path, label, "target", f"no target `{entry.target}`", hint)
     if entry.runner and entry.runner not in RUNNERS:
-        hint = f"{_near(entry.runner, RUNNERS)}there are: {', '.join(RUNNERS)}"
-        raise _wrong(path, label, "runner", f"no runner `{entry.runner}`", hint)
+        hint = f"{rules.near(entry.runner, RUNNERS)}there are: {', '.join(RUNNERS)}"
+        raise rules.wrong(path, label, "runner", f"no runner `{entry.runner}`", hint)
     if entry.baud and not 300 <= entry.baud <= 12_000_000:
-        raise _wrong(path, label, "baud", f"{entry.baud} is no bit rate", "300 to 12000000, for example 115200")
+        raise rules.wrong(path, label, "baud", f"{entry.baud} is no bit rate", "300 to 12000000, for example 115200")
     if not 0 <= entry.flash_timeout <= 3600:
-        raise _wrong(path, label, "flash_timeout", f"{entry.flash_timeout} s", "0 (the target's) to 3600 seconds")
+        raise rules.wrong(path, label, "flash_timeout", f"{entry.flash_timeout} s", "0 (the target's) to 3600 seconds")
     if entry.probe_path and not _USB_PATH.fullmatch(entry.probe_path):
-        raise _wrong(
+        raise rules.wrong(
             path, label, "probe_path", f"`{entry.probe_path}` is no USB path", "as `hil boards --scan` prints it: 1-2.3"
         )
     for key in ("serial", "uplink"):
-        _check_port(path, label, key, getattr(entry, key))
+        rules.check_port(path, label, key, getattr(entry, key))
     if entry.capture and not _INTERFACE.fullmatch(entry.capture):
-        raise _wrong(path, label, "capture", f"`{entry.capture}` is no interface", "as `ip link` names it: eth1")
+        raise rules.wrong(path, label, "capture", f"`{entry.capture}` is no interface", "as `ip link` names it: eth1")
     for key in ("broker_address", "device_address"):
-        _check_address(path, label, key, getattr(entry, key))
+        rules.check_address(path, label, key, getattr(entry, key))
     if isinstance(entry.virtual, str) and not (entry.virtual.startswith("/") and len(entry.virtual) < MAX_FOLDER):
-        raise _wrong(path, label, "virtual", "no absolute path of a socket's length", 'for example "/run/hil/vboard-1"')
+        what = "no absolute path of a socket's length"
+        raise rules.wrong(path, label, "virtual", what, 'for example "/run/hil/vboard-1"')
     if entry.virtual is True and (
         used := [k for k in ("serial", "probe_id", "probe_path", "labgrid") if getattr(entry, k)]
     ):
-        raise _wrong(path, label, used[0], "a virtual board has none", f"remove `{used[0]}`, or `virtual`")
-    _check_labgrid(path, label, entry.labgrid)
-    _check_power(path, label, entry.power)
+        raise rules.wrong(path, label, used[0], "a virtual board has none", f"remove `{used[0]}`, or `virtual`")
+    if isinstance(entry.labgrid, Labgrid):
+        rules.check_labgrid(path, label, entry.labgrid)
+    rules.check_power(path, label, entry.power)
     return entry
-
-
-def _check_text(path: Path, label: str, row: dict[str, Any]) -> None:
-    """Every string printable and bounded: they end up in terminals, argument lists and file names."""
-    for key, value in row.items():
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        for text in inner:
-            if isinstance(text, str) and (len(text) > MAX_TEXT or not text.isprintable()):
-                problem = "control characters" if len(text) <= MAX_TEXT else f"longer than {MAX_TEXT} characters"
-                raise _wrong(path, label, key, problem, "write one short line of plain text")
-
-
-def _check_port(path: Path, label: str, key: str, port: str) -> None:
-    if not port:
-        return
-    if _MOVING.fullmatch(port):
-        raise _wrong(
-            path,
-            label,
-            key,
-            f"{port} may be another board after the next plug",
-            "use /dev/serial/by-id/… or usb:SERIAL (`hil boards --scan` prints them)",
-        )
-    if port.startswith("usb:"):
-        if not re.fullmatch(r"usb:[^:\s]+(:\d{1,2})?", port):
-            raise _wrong(
-                path,
-                label,
-                key,
-                f"`{port}` is no usb:SERIAL[:INTERFACE]",
-                "for example usb:0669FF3130 or usb:0669FF3130:2",
-            )
-        return
-    if port.startswith("/"):
-        return
-    scheme, sign, _ = port.partition("://")
-    if not sign or scheme not in _NETWORK_PORTS:
-        raise _wrong(
-            path,
-            label,
-            key,
-            f"`{port}` is no serial port",
-            "use /dev/serial/by-id/…, usb:SERIAL, rfc2217://host:port or socket://host:port",
-        )
-    try:
-        parts = urlsplit(port)
-        good = bool(parts.hostname) and bool(parts.port)
-    except ValueError:
-        good = False
-    if not good:
-        raise _wrong(path, label, key, f"`{port}` lacks host or port", f"for example {scheme}://labhost:7001")
-
-
-def _check_address(path: Path, label: str, key: str, address: str) -> None:
-    if not address:
-        return
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        numeric = re.fullmatch(r"[\d.]+", address) or ":" in address
-        if key == "device_address" or numeric or not _HOST.fullmatch(address):
-            what = "is no IP address" if key == "device_address" else "is neither an IP address nor a name"
-            raise _wrong(path, label, key, f"`{address}` {what}", "for example 192.168.7.10") from None
-
-
-def _check_labgrid(path: Path, label: str, labgrid: str | Labgrid) -> None:
-    if not isinstance(labgrid, Labgrid):
-        return
-    if bool(labgrid.place) == bool(labgrid.tags):
-        raise _wrong(path, label, "labgrid", "needs either `place` or `tags`", 'for example { place = "shelf-3" }')
-    for key, value in labgrid.tags.items():
-        if not (re.fullmatch(r"[a-z][a-z0-9_]{1,63}", key) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value)):
-            raise _wrong(path, label, "labgrid.tags", "not tags of labgrid", 'for example { board = "h563" }')
-
-
-def _check_power(path: Path, label: str, power: Power) -> None:
-    switches = {key: getattr(power, key) for key in ("on", "off", "cycle") if getattr(power, key)}
-    given = [*switches, *(["hub"] if power.hub else []), *(["port"] if power.port else [])]
-    allowed = {"none": (), "uhubctl": ("hub", "port")}.get(power.kind, ("on", "off", "cycle"))
-    if foreign := [key for key in given if key not in allowed]:
-        raise _wrong(
-            path,
-            label,
-            f"power.{foreign[0]}",
-            f"not a key of kind `{power.kind}`",
-            f"remove it, or correct `kind`; it takes: {', '.join(allowed) or 'nothing'}",
-        )
-    if power.kind == "uhubctl":
-        if not re.fullmatch(r"\d+(-\d+(\.\d+)*)?", power.hub):
-            raise _wrong(
-                path, label, "power.hub", f"`{power.hub}` is no hub's location", "as `uhubctl` prints it: 1-1.4"
-            )
-        if not 1 <= power.port <= 32:
-            raise _wrong(path, label, "power.port", f"{power.port} is no port", "1 to 32, as `uhubctl` prints it")
-    if power.kind in ("command", "http") and "cycle" not in switches and not {"on", "off"} <= set(switches):
-        raise _wrong(path, label, "power", "neither `cycle` nor both `on` and `off`", "say how to switch it")
-    if power.kind == "http":
-        for key, url in switches.items():
-            if not isinstance(url, str) or not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
-                raise _wrong(
-                    path,
-                    label,
-                    f"power.{key}",
-                    "not one http:// or https:// URL without a password",
-                    "for example http://10.0.0.5/relay/1/on",
-                )
-    if not (0.0 <= power.off_s <= 300.0 and 0.1 <= power.timeout_s <= 300.0):
-        raise _wrong(path, label, "power", "`off_s` or `timeout_s` is out of bounds", "0 to 300 seconds")
 
 
 # -- checks between boards --
@@ -343,7 +230,7 @@ def _check_probes(path: Path, boards: list[BoardEntry]) -> None:
         here = [entry for entry in probed if entry.runner_prefix == host]
         for entry in here:
             if not (entry.probe_id or entry.probe_path) and len(here) > 1:
-                raise _wrong(
+                raise rules.wrong(
                     path,
                     f"board `{entry.id}`",
                     "probe_id",
@@ -355,7 +242,7 @@ def _check_probes(path: Path, boards: list[BoardEntry]) -> None:
                 same_id = bool(entry.probe_id) and entry.probe_id.lower() == other.probe_id.lower()
                 same_path = bool(entry.probe_path) and entry.probe_path == other.probe_path
                 if same_path:
-                    raise _wrong(
+                    raise rules.wrong(
                         path,
                         f"board `{entry.id}`",
                         "probe_path",
@@ -363,7 +250,7 @@ def _check_probes(path: Path, boards: list[BoardEntry]) -> None:
                         "one probe is one board",
                     )
                 if same_id and not (entry.probe_path and other.probe_path):
-                    raise _wrong(
+                    raise rules.wrong(
                         path,
                         f"board `{entry.id}`",
                         "probe_id",
@@ -381,7 +268,7 @@ def _check_consoles(path: Path, boards: list[BoardEntry]) -> None:
                 continue
             name = port if port.startswith("/") else port.lower()
             if name in seen:
-                raise _wrong(
+                raise rules.wrong(
                     path, f"board `{entry.id}`", key, f"{port} is {seen[name]} already", "each UART has one reader"
                 )
             seen[name] = f"`{key}` of board `{entry.id}`"
@@ -401,20 +288,11 @@ def _convert(path: Path, label: str, row: Any, kind: Any) -> Any:
             tables_inside = {"power": Power, "labgrid": Labgrid}
             fields = tables_inside.get(inside, kind).__struct_fields__
             key = f"{inside}.{unknown[1]}" if inside else unknown[1]
-            hint = _near(unknown[1], fields) + f"the keys are: {', '.join(fields)}"
-            raise _wrong(path, label, key, "unknown key", hint) from None
+            hint = rules.near(unknown[1], fields) + f"the keys are: {', '.join(fields)}"
+            raise rules.wrong(path, label, key, "unknown key", hint) from None
         missing = re.search(r"missing required field `(.*)`$", text)
         if missing is not None:
-            raise _wrong(path, label, missing[1], "missing", f'add {missing[1]} = "…"') from None
-        raise _wrong(path, label, inside, text, "see docs/describe-a-board.md") from None
+            raise rules.wrong(path, label, missing[1], "missing", f'add {missing[1]} = "…"') from None
+        raise rules.wrong(path, label, inside, text, "see docs/describe-a-board.md") from None
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean `{near[0]}`? " if near else ""
-
-
-def _wrong(path: Path, label: str, key: str, problem: str, fix: str) -> UsageError:
-    place = f"{label}: " if label else ""
-    shown = key.encode("unicode_escape").decode()[:60]
-    return UsageError(f"{path}: {place}key `{shown}`: {problem}", fix.strip())

@@ -96,6 +96,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     (ONE + "device_address = 'board.local'", "key `device_address`", "192.168.7.10"),
     (ONE + "notes = 'a\\nb'\n", "", ""),  # a literal string: backslash and n, no line break
     (ONE + 'notes = "a\\nb"\n', "key `notes`: control characters", "plain text"),
+    (ONE + 'power = { kind = "command", cycle = ["relay", "a\\u0007b"] }', "key `power`: control", "plain text"),
     (ONE + f"notes = '{'x' * 600}'", "key `notes`: longer than 500", "short line"),
     (ONE + "virtual = true\nprobe_id = 'A'", "key `probe_id`: a virtual board has none", "remove `probe_id`"),
     (ONE + "power = { kind = 'usb' }", "key `power.kind`", "docs/describe-a-board.md"),
@@ -189,6 +190,15 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "lab.toml").write_text(ONE.replace('"x"', '"nearer"'))
     assert list(inventory.load()) == ["nearer"]
+
+
+def test_a_lab_can_be_narrowed(lab_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(lab_folder, GOOD)
+    monkeypatch.setenv("HIL_BOARDS", "f429-2,far")
+    assert list(inventory.load(path)) == ["f429-2", "far"]
+    monkeypatch.setenv("HIL_BOARDS", "f429-3")
+    with pytest.raises(UsageError, match="no board `f429-3`"):
+        inventory.load(path)
 
 
 def test_find_names_what_there_is(lab_folder: Path) -> None:
