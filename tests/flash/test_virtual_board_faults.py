@@ -135,6 +135,18 @@ def test_rows_without_a_fault_of_the_board(board: VirtualBoard, image: Path, tmp
     assert "Can't find target/x.cfg" in nowhere.text
 
 
+def test_a_fault_that_a_power_cycle_heals(board: VirtualBoard, image: Path) -> None:
+    """What a recovery ladder climbs to: neither a second try nor a reset helps, the power does."""
+    board.ask("clear")
+    board.ask("fault ap_fault_at_connect")
+    board.ask("heal power")
+    assert board.program(image).status == 1
+    board.ask("reset")
+    assert board.program(image).status == 1
+    board.ask("power cycle")
+    assert board.program(image).status == 0
+
+
 def test_a_second_client_is_refused_at_once(board: VirtualBoard, image: Path) -> None:
     board.ask("clear")
     board.ask("power cycle")

@@ -37,6 +37,7 @@
  * not: ST-LINK, USB, SWD, electrical behaviour, the time flash takes, errata. In particular
  *   - a halt ends the emulation of the image, whose registers and RAM a debugger never sees; the core then
  * stands at its reset handler, and a resume starts the image anew;
+ *   - read protection keeps the debugger from the flash, and does not keep the image from running beside it;
  *   - the image's own flash writes stay inside the emulator;
  *   - stm32h563 has the debug port, core and flash controller, but no emulation of its image, and Debian's
  * OpenOCD has no flash driver for it.

@@ -33,6 +33,9 @@ void hil_board_power(struct hil_board *board, bool on) {
     }
     board->powered = on;
     hil_board_log(board, "power %s", on ? "on" : "off");
+    if (!on && board->heal == HIL_HEAL_POWER) {
+        hil_fault_forget(board);
+    }
     hil_jtag_reset(board);
     hil_dap_power_on(board);
     memset(board->ram, HIL_MEMORY_RESET, sizeof board->ram);
@@ -53,6 +56,9 @@ void hil_board_power_cycle(struct hil_board *board) {
 
 void hil_board_nrst(struct hil_board *board, bool asserted) {
     if (asserted) {
+        if (board->heal == HIL_HEAL_RESET) {
+            hil_fault_forget(board);
+        }
         hil_f4_reset(board);
         hil_h5_reset(board);
     }
@@ -64,7 +70,9 @@ void hil_board_nrst(struct hil_board *board, bool asserted) {
 void hil_board_reset(struct hil_board *board) {
     hil_board_log(board, "NRST pulse");
     hil_board_nrst(board, true);
-    hil_board_nrst(board, false);
+    if (!board->jtag.srst) { /* else the probe holds it */
+        hil_board_nrst(board, false);
+    }
 }
 
 void hil_flash_store(struct hil_board *board, uint32_t offset, const uint8_t *bytes, unsigned n) {

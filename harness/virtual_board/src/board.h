@@ -89,6 +89,8 @@ struct hil_jtag {
 };
 
 enum hil_tdo { HIL_TDO_DRIVEN, HIL_TDO_ZEROES, HIL_TDO_ONES };
+/* What makes the faults go away by itself, besides `clear`. */
+enum hil_heal { HIL_HEAL_NEVER, HIL_HEAL_RESET, HIL_HEAL_POWER };
 enum hil_probe { HIL_PROBE_WELL, HIL_PROBE_EOF, HIL_PROBE_KILLED, HIL_PROBE_SILENT, HIL_PROBE_UNPLUGGED };
 
 /* What the faults in force do; fault.c sets it, the parts obey. */
@@ -131,6 +133,7 @@ struct hil_board {
     struct hil_dap dap;
     struct hil_jtag jtag;
     struct hil_effects effects;
+    enum hil_heal heal;
     struct hil_pending pending[HIL_PENDING_MAX];
     uint64_t programmed, erased, resets, power_cycles, boots, halts, instructions, clocks;
     struct hil_outside outside;

@@ -146,6 +146,18 @@ static void do_fault(struct hil_board *board, const struct words *words, char *r
     }
 }
 
+static void do_heal(struct hil_board *board, const char *by, char *reply) {
+    static const char *const events[] = {"never", "reset", "power"};
+    for (unsigned i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (strcmp(by, events[i]) == 0) {
+            board->heal = (enum hil_heal)i;
+            answer(reply, "OK heal=%s", by);
+            return;
+        }
+    }
+    answer(reply, "ERR heal takes reset, power or never");
+}
+
 static void do_faults(char *reply) {
     size_t count = 0, at;
     while (hil_fault_at(count) != NULL) {
@@ -221,6 +233,8 @@ void hil_control_line(struct hil_control *control, const char *line, size_t n, c
         answer(reply, "OK");
     } else if (strcmp(verb, "fault") == 0 && words.count >= 2) {
         do_fault(board, &words, reply);
+    } else if (strcmp(verb, "heal") == 0 && words.count == 2) {
+        do_heal(board, words.word[1], reply);
     } else if (strcmp(verb, "faults") == 0 && words.count == 1) {
         do_faults(reply);
     } else if (strcmp(verb, "clear") == 0 && words.count == 1) {
@@ -233,9 +247,8 @@ void hil_control_line(struct hil_control *control, const char *line, size_t n, c
     } else if (strcmp(verb, "log") == 0 && words.count == 1) {
         do_log(board, reply);
     } else {
-        answer(
-            reply,
-            "ERR status, power on|off|cycle, reset, fault NAME [NUMBER], faults, clear, read ADDRESS LENGTH "
-            "FILE, sha256 ADDRESS LENGTH or log");
+        answer(reply, "ERR status, power on|off|cycle, reset, fault NAME [NUMBER], heal reset|power|never, "
+                      "faults, clear, "
+                      "read ADDRESS LENGTH FILE, sha256 ADDRESS LENGTH or log");
     }
 }

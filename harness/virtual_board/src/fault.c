@@ -237,8 +237,7 @@ bool hil_fault_arm(struct hil_board *board, const struct hil_fault *fault, uint3
     return false;
 }
 
-void hil_fault_clear(struct hil_board *board) {
-    bool lockup = board->effects.lockup;
+void hil_fault_forget(struct hil_board *board) {
     board->effects = (struct hil_effects){.tdo = HIL_TDO_DRIVEN};
     memset(board->pending, 0, sizeof board->pending);
     hil_f4_default_options(board);
@@ -246,7 +245,13 @@ void hil_fault_clear(struct hil_board *board) {
     hil_f4_reload_options(board);
     hil_h5_reload_options(board);
     board->dap.stuck = false;
+    board->heal = HIL_HEAL_NEVER;
     hil_board_log(board, "faults cleared");
+}
+
+void hil_fault_clear(struct hil_board *board) {
+    bool lockup = board->effects.lockup;
+    hil_fault_forget(board);
     if (lockup && board->powered) {
         hil_board_reset(board);
     }

@@ -20,6 +20,9 @@ const struct hil_fault *hil_fault_named(const char *name);
 const struct hil_fault *hil_fault_at(size_t n);
 /* False: too many are waiting. */
 bool hil_fault_arm(struct hil_board *board, const struct hil_fault *fault, uint32_t argument);
+/* All faults go, waiting ones too; option bytes are those of a new part. The core stays as it is. */
+void hil_fault_forget(struct hil_board *board);
+/* The same, and a core that locked up by a fault starts again. */
 void hil_fault_clear(struct hil_board *board);
 /* Called for each programming; what is due strikes. */
 void hil_fault_programmed(struct hil_board *board);

@@ -58,6 +58,17 @@ int main(void) {
     CHECK(begins(ask(&control, "clear"), "OK\n"));
     EQUAL(board->effects.device_id, 0);
     CHECK(strstr(ask(&control, "status"), " armed=- ") != NULL);
+    CHECK(begins(ask(&control, "fault ap_fault_at_connect"), "OK "));
+    CHECK(begins(ask(&control, "heal power"), "OK heal=power\n"));
+    CHECK(begins(ask(&control, "reset"), "OK\n"));
+    CHECK(board->effects.ap_fault);
+    CHECK(begins(ask(&control, "power cycle"), "OK power=on\n"));
+    CHECK(!board->effects.ap_fault);
+    CHECK(begins(ask(&control, "fault lockup"), "OK "));
+    CHECK(begins(ask(&control, "heal reset"), "OK heal=reset\n"));
+    CHECK(begins(ask(&control, "reset"), "OK\n"));
+    CHECK(!board->effects.lockup);
+    CHECK(begins(ask(&control, "heal time"), "ERR "));
     CHECK(begins(ask(&control, "fault gremlins"), "ERR there is no such fault"));
     CHECK(begins(ask(&control, "fault wrperr x"), "ERR "));
     CHECK(begins(ask(&control, "fault wrperr 1 2"), "ERR "));
