@@ -27,11 +27,14 @@
 #define LWIP_TCP_TIMESTAMPS 0
 
 #ifdef HIL_NET_PPP
-#define PPP_SUPPORT     1
-#define PPPOS_SUPPORT   1
-#define VJ_SUPPORT      0
-#define FSM_DEFTIMEOUT  1 /* s; on a wire, not on a modem */
-#define PPP_MAXIDLEFLAG 0 /* every frame begins with a flag: the first one after boot would have none */
+#define PPP_SUPPORT    1
+#define PPPOS_SUPPORT  1
+#define VJ_SUPPORT     0
+#define FSM_DEFTIMEOUT 1 /* s; on a wire, not on a modem */
+/* A peer that was restarted knows of no link and says nothing: only unanswered echoes tell. */
+#define LCP_ECHOINTERVAL 1 /* s */
+#define LCP_MAXECHOFAILS 3
+#define PPP_MAXIDLEFLAG  0 /* every frame begins with a flag: the first one after boot would have none */
 #endif
 
 #ifdef HIL_NET_SERIAL

@@ -51,6 +51,7 @@ class Uplink:
         self.path = path
         self.host_address = host_address
         self.device_address = DEVICE_ADDRESS
+        self.pid = proc.pid
         self._proc = proc
         self._counts: Counts | None = None
         self._failure: LabError | None = None

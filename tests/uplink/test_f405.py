@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import signal
 import struct
 import subprocess
 import time
@@ -167,6 +169,21 @@ def test_a_reset_dials_again(image: Path, pki: pkis.Pki, r12: RunningBroker, tmp
         end(board, link)
     opened = [event for event in wire.decode(out, ports=(r12.port,)) if event["ev"] == "open"]
     assert len(opened) == 3
+
+
+def test_a_peer_that_was_restarted_is_found_again(
+    image: Path, pki: pkis.Pki, r12: RunningBroker, tmp_path: Path
+) -> None:
+    """The new one knows of no link and waits; the device learns it from echoes that nobody answers."""
+    with bench(image, tmp_path) as board, uplink(board.uplink_line.path, tmp_path / "a.pcapng") as link:
+        board.power_on()
+        board.wait_boot()
+        configure(board, r12, pki, timeout="3000", reconnect="8", script="connect;disconnect")
+        assert board.run().fields["result"] == "ok"
+        (slirp,) = (int(word) for word in Path(f"/proc/{link.pid}/task/{link.pid}/children").read_text().split())
+        os.kill(slirp, signal.SIGKILL)
+        end(board, link)
+        assert link.stop().restarts == 1
 
 
 def test_slip_works_as_well(pki: pkis.Pki, r12: RunningBroker, tmp_path: Path) -> None:
