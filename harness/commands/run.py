@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,8 +165,14 @@ def _pytest(
     run_dir = session.new_run_dir(options)
     words.append(f"--run-dir={run_dir}")
     door = pytest_plugin.Door(claims, watcher.phase)
-    code = int(pytest.main([*words, str(SCENARIOS)], plugins=[Named(watcher), door]))
-    return _end(arguments, run_dir, code, watcher, store)
+    try:
+        code = int(pytest.main([*words, str(SCENARIOS)], plugins=[Named(watcher), door]))
+    except KeyboardInterrupt:  # a second one, before pytest had dealt with the first
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = EXIT_INTERRUPTED
+    if not (run_dir / store.RUN).is_file() and any(run_dir.glob(f"*/*/{store.VERDICT}")):
+        session.finish(run_dir)
+    return _end(arguments, run_dir, code)
 
 
 class Named:
@@ -178,7 +185,7 @@ class Named:
         config.pluginmanager.register(self._watcher, "hil-progress")  # type: ignore[attr-defined]
 
 
-def _end(arguments: argparse.Namespace, run_dir: Path, code: int, watcher: object, store: object) -> int:
+def _end(arguments: argparse.Namespace, run_dir: Path, code: int) -> int:
     from harness.report.summary import totals_line
     from harness.store import RUN, VERDICT, encode, read_run
 
