@@ -162,13 +162,20 @@ def claim(lease: leases.Lease, entry: BoardEntry, reason: str, wait: float | Non
     BoardBusy (exit 11) naming who has it, LabError (exit 10) when labgrid, coordinator, place or exporter is not there;
     `lease` is released then.
     """
-    if not entry.labgrid:
+    if not entry.labgrid or _lender_has(entry.id):
         return lease
     try:
         return PlaceLease(lease, hold(entry, reason, wait))
     except BaseException:
         lease.release()
         raise
+
+
+def _lender_has(board: str) -> bool:
+    """Whether who lent us the board's lock (`hil lock ID -- hil run …`) holds its place as well."""
+    name, _, pid = os.environ.get(leases.LENT, "").partition("=")
+    record = locks.record_of(board) if name == board else None
+    return record is not None and str(record.pid) == pid
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from harness.device.virtual import VirtualBoard, interface
 from harness.errors import EXIT_BUSY, EXIT_INTERRUPTED, EXIT_LAB, EXIT_OK
 from harness.lab import lease
 from harness.paths import ROOT
-from tests.engine.bench import verdicts
+from tests.engine.bench import hil, verdicts
 from tests.labgrid.rig import HOST, USER, VENV, Rig, rig, until
 
 ME = f"{HOST}/{USER}"
@@ -215,3 +215,12 @@ def test_a_place_that_is_not_there_ends_with_10(night: Shelf, shelf_toml: Path, 
     shelf_toml.write_text(shelf_toml.read_text().replace('labgrid = "vb1"', 'labgrid = "vb9"'))
     code, out = start("run", "CH-01").end(60.0)
     assert code == EXIT_LAB and "has no place vb9" in out and out.count("\n") <= 2, out
+
+
+def test_a_board_is_looked_at_through_labgrid(night: Shelf, shelf_toml: Path) -> None:
+    """`hil boards --check` holds the place and lends it to the run that is its last step."""
+    night.write(shelf_toml, True, "vb1")
+    done = hil("boards", "--check", "vb1", "--json", timeout=180)
+    steps = {step["step"]: step["result"] for step in json.loads(done.stdout)["steps"]}
+    assert done.returncode == EXIT_OK and set(steps.values()) == {"ok"} and "network" in steps, done.stderr
+    assert night.lab.holders() == {}
