@@ -24,30 +24,28 @@
 #define SYSRESETREQ  (1u << 2)
 #define VECTRESET    (1u << 0)
 
-enum {
-    DWT_CTRL = 0xE0001000,
-    DWT_COMP = 0xE0001020,
-    DWT_END = 0xE0001060,
-    FP_CTRL = 0xE0002000,
-    FP_COMP = 0xE0002008,
-    FP_END = FP_COMP + 4 * HIL_COMPARATORS,
-    CPUID = 0xE000ED00,
-    VTOR = 0xE000ED08,
-    AIRCR = 0xE000ED0C,
-    CCR = 0xE000ED14,
-    SHCSR = 0xE000ED24,
-    CFSR = 0xE000ED28,
-    HFSR = 0xE000ED2C,
-    DFSR = 0xE000ED30,
-    CTR = 0xE000ED7C,
-    DHCSR = 0xE000EDF0,
-    DCRSR = 0xE000EDF4,
-    DCRDR = 0xE000EDF8,
-    DEMCR = 0xE000EDFC,
-    MVFR0 = 0xE000EF40,
-    MVFR1 = 0xE000EF44,
-    ROM_TABLE = 0xE00FF000,
-};
+#define DWT_CTRL  0xE0001000u
+#define DWT_COMP  0xE0001020u
+#define DWT_END   0xE0001060u
+#define FP_CTRL   0xE0002000u
+#define FP_COMP   0xE0002008u
+#define FP_END    (FP_COMP + 4u * HIL_COMPARATORS)
+#define CPUID     0xE000ED00u
+#define VTOR      0xE000ED08u
+#define AIRCR     0xE000ED0Cu
+#define CCR       0xE000ED14u
+#define SHCSR     0xE000ED24u
+#define CFSR      0xE000ED28u
+#define HFSR      0xE000ED2Cu
+#define DFSR      0xE000ED30u
+#define CTR       0xE000ED7Cu
+#define DHCSR     0xE000EDF0u
+#define DCRSR     0xE000EDF4u
+#define DCRDR     0xE000EDF8u
+#define DEMCR     0xE000EDFCu
+#define MVFR0     0xE000EF40u
+#define MVFR1     0xE000EF44u
+#define ROM_TABLE 0xE00FF000u
 
 /* Six code and two literal comparators (FPB), four watchpoints (DWT). */
 #define FP_CTRL_READ  0x260u

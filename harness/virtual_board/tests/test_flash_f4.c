@@ -114,7 +114,7 @@ static void fill(struct hil_board *board) {
 static void erased(const struct hil_board *board, uint32_t from, uint32_t to) {
     CHECK(board->flash[from] == 0xFF && board->flash[to - 1] == 0xFF);
     CHECK(from == 0 || board->flash[from - 1] == 0);
-    CHECK(to == board->part->flash_size || board->flash[to] == 0);
+    CHECK(to >= board->part->flash_size || to >= HIL_FLASH_MAX || board->flash[to] == 0);
 }
 
 static void erasing(void) {

@@ -17,6 +17,7 @@ enum { LOCK = 1, PG = 2, SER = 4, BER = 8, FW = 0x10, STRT = 0x20, MER = 0x8000 
 #define WRPERR (1u << 17)
 #define PGSERR (1u << 18)
 #define INCERR (1u << 20)
+#define SECTOR ((size_t)8192)
 #define FLAGS  0x00FF0000u
 
 static uint32_t get(struct hil_board *board, uint32_t offset) {
@@ -106,16 +107,16 @@ static void erasing(void) {
     memset(board->flash, 0, sizeof board->flash);
     put(board, NSCR, SER | 5 << 6 | STRT);
     EQUAL(result(board), EOP);
-    CHECK(board->flash[5 * 8192 - 1] == 0 && board->flash[5 * 8192] == 0xFF);
-    CHECK(board->flash[6 * 8192 - 1] == 0xFF && board->flash[6 * 8192] == 0);
+    CHECK(board->flash[5 * SECTOR - 1] == 0 && board->flash[5 * SECTOR] == 0xFF);
+    CHECK(board->flash[6 * SECTOR - 1] == 0xFF && board->flash[6 * SECTOR] == 0);
     put(board, NSCR, SER | BKSEL | 127u << 6 | STRT);
     EQUAL(result(board), EOP);
-    CHECK(board->flash[255 * 8192 - 1] == 0 && board->flash[255 * 8192] == 0xFF);
+    CHECK(board->flash[255 * SECTOR - 1] == 0 && board->flash[255 * SECTOR] == 0xFF);
     put(board, NSCR, STRT);
     EQUAL(result(board), PGSERR);
     put(board, NSCR, BER | BKSEL | STRT);
     EQUAL(result(board), EOP);
-    CHECK(board->flash[1024 * 1024 - 1] == 0 && board->flash[1024 * 1024] == 0xFF);
+    CHECK(board->flash[128 * SECTOR - 1] == 0 && board->flash[128 * SECTOR] == 0xFF);
     put(board, NSCR, MER | STRT);
     EQUAL(result(board), EOP);
     EQUAL(board->flash[0], 0xFF);
