@@ -24,7 +24,7 @@ function(hil_add_stack_library)
   target_include_directories(hil_model_tls PUBLIC ${CMAKE_BINARY_DIR}/wolfssl)
 
   add_library(hil_stack STATIC ${model}/host.c ${model}/tcp.c ${model}/tables.c ${model}/codes.c ${model}/x509.c
-    ${model}/tls.c ${model}/board.c)
+    ${model}/tls.c ${model}/mqtt.c ${model}/board.c)
   target_include_directories(hil_stack PUBLIC ${model}/include ${HIL_ROOT}/include ${HIL_ROOT}/stacks)
   target_compile_definitions(hil_stack PUBLIC NX_MODEL=1)
   target_link_libraries(hil_stack PRIVATE hil_model_tls hil_flags)
@@ -37,3 +37,14 @@ if(HIL_BOARD STREQUAL native)
   list(REMOVE_ITEM HIL_BOARD_SOURCES ${HIL_ROOT}/net/posix.c)
   list(APPEND HIL_BOARD_SOURCES ${HIL_ROOT}/net/netx.c)
 endif()
+
+# A product with NetX's own MQTT client (examples/netx_product.c): cmake --build … --target product
+function(hil_stack_finish)
+  add_executable(product EXCLUDE_FROM_ALL ${HIL_ROOT}/examples/netx_product.c ${HIL_ROOT}/stacks/netx_mqtt.c
+    ${HIL_CLIENT_SOURCES} ${HIL_STACK_SOURCES} ${HIL_BOARD_SOURCES})
+  get_target_property(sources product SOURCES)
+  list(REMOVE_ITEM sources ${HIL_ROOT}/client/main.c ${HIL_ROOT}/client/client.c)
+  set_target_properties(product PROPERTIES SOURCES "${sources}" RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  target_link_libraries(product PRIVATE hil_flags hil_stack ${HIL_BOARD_LIBS})
+  target_link_options(product PRIVATE -Wl,--gc-sections -Wl,--wrap=_nxe_secure_tls_session_start ${HIL_BOARD_LINK_OPTIONS})
+endfunction()

@@ -20,8 +20,10 @@
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 
-static NX_SECURE_TLS_SESSION session;
-static NX_SECURE_X509_CERT own, trusted;
+/* Every NetX application has these; see netx_setup.c. */
+static NX_SECURE_TLS_SESSION session __attribute__((section(".bss.netx")));
+static NX_SECURE_X509_CERT own __attribute__((section(".bss.netx"))),
+    trusted __attribute__((section(".bss.netx")));
 static bool live;
 static NX_PACKET *rest; /* received, and read up to `rest_at` */
 static ULONG rest_at;

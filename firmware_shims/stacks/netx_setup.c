@@ -26,15 +26,17 @@ extern NX_CRYPTO_METHOD crypto_method_ecdhe, crypto_method_rsa, crypto_method_ae
 
 static const struct hil_tls_config *config;
 
-/* NetX copies nothing of this: it stays until the session is deleted. */
-static UCHAR metadata[HIL_NETX_METADATA_SIZE] __attribute__((aligned(8)));
-static UCHAR packet_buffer[HIL_NETX_PACKET_BUFFER_SIZE] __attribute__((aligned(4)));
-static UCHAR remote_data[HIL_NETX_REMOTE_CERTS][HIL_NETX_REMOTE_CERT_SIZE];
-static NX_SECURE_X509_CERT remote[HIL_NETX_REMOTE_CERTS];
-static NX_SECURE_X509_CERT store[HIL_NETX_STORE_CERTS];
-static UCHAR der[DER_MAX];
+/* NetX copies nothing of this: it stays until the session is deleted. What any NetX application needs as well
+ * has a section of its own, so that `make size` shows what the shim adds. */
+#define NETX_NEEDS __attribute__((section(".bss.netx"), aligned(8)))
+static UCHAR metadata[HIL_NETX_METADATA_SIZE] NETX_NEEDS;
+static UCHAR packet_buffer[HIL_NETX_PACKET_BUFFER_SIZE] NETX_NEEDS;
+static UCHAR remote_data[HIL_NETX_REMOTE_CERTS][HIL_NETX_REMOTE_CERT_SIZE] NETX_NEEDS;
+static NX_SECURE_X509_CERT remote[HIL_NETX_REMOTE_CERTS] NETX_NEEDS;
+static NX_SECURE_X509_CERT store[HIL_NETX_STORE_CERTS] NETX_NEEDS;
+static UCHAR der[DER_MAX] NETX_NEEDS;
 static size_t der_used, store_used;
-static NX_SECURE_X509_DNS_NAME server_name;
+static NX_SECURE_X509_DNS_NAME server_name NETX_NEEDS;
 static NX_SECURE_TLS_CIPHERSUITE_INFO suites[TABLE_MAX];
 static NX_SECURE_TLS_CRYPTO table;
 static USHORT groups[TABLE_MAX];

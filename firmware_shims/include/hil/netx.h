@@ -88,4 +88,15 @@ UINT hil_netx_api(const char *name, UINT code);
  * (0x101), the session's field still does. */
 int hil_netx_alert(const NX_SECURE_TLS_SESSION *session);
 
+/* --- stacks/netx_mqtt.c: for a product that connects with NetX's own MQTT client --- */
+
+struct NXD_ADDRESS_STRUCT;
+#define HIL_NETX_REFUSED 0x10080u /* plus the CONNACK code */
+
+/* nxd_mqtt_client_secure_connect with our set-up callback; prints its code, the code of session_start behind
+ * it, the alert received and what CONNACK said. Returns the code unaltered. */
+UINT hil_netx_secure_connect(struct NXD_MQTT_CLIENT_STRUCT *client, struct NXD_ADDRESS_STRUCT *server,
+                             UINT port, const struct hil_tls_config *config, UINT keepalive,
+                             UINT clean_session, ULONG wait_option);
+
 #endif

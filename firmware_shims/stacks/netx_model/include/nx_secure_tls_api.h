@@ -120,7 +120,7 @@ typedef struct NX_SECURE_TLS_SESSION_STRUCT {
     UINT nx_secure_tls_received_alert_level;
     UINT nx_secure_tls_received_alert_value;
     ULONG (*nx_secure_tls_session_time_function)(VOID);
-    ULONG (*nx_secure_tls_session_certificate_callback)
+    ULONG(*nx_secure_tls_session_certificate_callback)
     (struct NX_SECURE_TLS_SESSION_STRUCT *, NX_SECURE_X509_CERT *);
     NX_SECURE_X509_DNS_NAME *nx_secure_tls_sni_extension_server_name;
     const USHORT *nx_model_groups;
