@@ -321,7 +321,7 @@ class Console:
             self._opened = time.monotonic()
             self._away = self._stop.is_set()
             if not self._away:
-                where = "" if self._port.port == self.url else f" as {self._port.port}"
+                where = f" as {self._port.port}" if self.url.startswith("usb:") else ""
                 seconds = self._opened - now
                 self._gap(f"console {self.url} is back{where}; nothing was read for {seconds:.1f} s")
             self._changed.notify_all()

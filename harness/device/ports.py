@@ -30,6 +30,8 @@ READ_TIMEOUT = 0.1  # s; for ports that cannot be waited for with select
 WRITE_TIMEOUT = 5.0
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))  # a dead host: 11 s
 
+IN_USE = "another client may read this port: ser2net serves one at a time"
+
 PortList = Callable[[], Iterable[Any]]
 """pyserial's `comports`: objects with device, serial_number, location."""
 
@@ -45,13 +47,22 @@ class _Keeps:
 class _Tty(_Keeps, serial.Serial): ...
 
 
-class _Rfc2217(_Keeps, rfc2217.Serial): ...
+class _Quiet(rfc2217.Serial):
+    """pyserial's reading thread ends with a traceback when the far end hangs up while they still negotiate."""
+
+    def _telnet_read_loop(self) -> None:
+        with contextlib.suppress(OSError):
+            super()._telnet_read_loop()  # type: ignore[misc]
+
+
+class _Rfc2217(_Keeps, _Quiet): ...
 
 
 class _Socket(_Keeps, protocol_socket.Serial): ...
 
 
-_KINDS: dict[str, type[serial.SerialBase]] = {"": _Tty, "rfc2217": _Rfc2217, "socket": _Socket}
+_FIRST: dict[str, type[serial.SerialBase]] = {"rfc2217": _Quiet}
+_AGAIN: dict[str, type[serial.SerialBase]] = {"": _Tty, "rfc2217": _Rfc2217, "socket": _Socket}
 
 
 def open_port(name: str, baud: int, *, keep: bool = False, listing: PortList = list_ports.comports) -> serial.Serial:
@@ -65,7 +76,7 @@ def open_port(name: str, baud: int, *, keep: bool = False, listing: PortList = l
     if not scheme and not url.startswith("/dev/pts/"):
         options["exclusive"] = True  # two readers would share the bytes between them
     try:
-        kind = _KINDS.get(scheme) if keep else None
+        kind = (_AGAIN if keep else _FIRST).get(scheme)
         port: Any = kind(url, **options) if kind else serial.serial_for_url(url, **options)
     except (serial.SerialException, OSError, ValueError) as error:
         raise _refused(name, url, error) from error
@@ -76,6 +87,8 @@ def open_port(name: str, baud: int, *, keep: bool = False, listing: PortList = l
 
 def resolve(name: str, listing: PortList = list_ports.comports) -> str:
     """What pyserial opens for `name` now. LabError lab.serial_missing or lab.probe_ambiguous for a `usb:` name."""
+    if name.startswith("rfc2217://") and "?" not in name:
+        return f"{name}?ign_set_control"  # ser2net on a port without modem lines never answers for DTR
     if not name.startswith("usb:"):
         return name
     number, _, interface = name.removeprefix("usb:").partition(":")
@@ -106,7 +119,7 @@ def leftover(port: object) -> bytes:
 
 
 def _refused(name: str, url: str, error: Exception) -> LabError:
-    shown = name if name == url else f"{name} ({url})"
+    shown = f"{name} ({url})" if name.startswith("usb:") else name
     number = getattr(error, "errno", None)
     if number in (errno.EAGAIN, errno.EWOULDBLOCK):  # flock of another reader
         return LabError(
@@ -116,6 +129,8 @@ def _refused(name: str, url: str, error: Exception) -> LabError:
         errno.EACCES: "join the group that owns the port (often `dialout`), then log in anew",
         errno.ENOENT: "is the board plugged in? `hil boards --scan` lists the ports there are",
         errno.ECONNREFUSED: "is ser2net or the exporter running there?",
+        errno.EPIPE: IN_USE,
+        errno.ECONNRESET: IN_USE,
     }.get(number or 0, "`hil boards --scan` lists the ports there are")
     return LabError("lab.serial_missing", f"{shown}: {' '.join(str(error).split())[:300]}", hint)
 

@@ -6,10 +6,13 @@ import contextlib
 import os
 import pty
 import select
+import shutil
 import socket
+import subprocess
 import threading
+import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +52,10 @@ class Uart:
 
     def say(self, text: bytes) -> None:
         os.write(self.master, text)
+
+    def say_all(self, rows: list[bytes]) -> None:
+        for row in rows:
+            self.say(row)
 
 
 @pytest.fixture
@@ -247,6 +254,89 @@ def test_a_console_on_another_host_and_its_restart(
         line(console, "after the restart", timeout=20.0)
     server.close()
     assert "is back" in log.read_text()
+
+
+SER2NET = shutil.which("ser2net", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+CONNECTION = """connection: &console
+  accepter: telnet(rfc2217),tcp,127.0.0.1,{port}
+  connector: serialdev,{tty},115200n81,local
+"""
+
+
+@contextlib.contextmanager
+def ser2net(port: int, tty_name: str, folder: Path) -> Iterator[None]:
+    """Ready when it greets, with no client left over: it serves one at a time."""
+    (folder / "ser2net.yaml").write_text(CONNECTION.format(port=port, tty=tty_name))
+    words = [str(SER2NET), "-n", "-u", "-c", str(folder / "ser2net.yaml")]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert soon(lambda: answers(port)), "no ser2net"
+            yield
+        finally:
+            process.kill()
+
+
+def answers(port: int) -> bool:
+    """By its refusal of a second client while the first is there; both are gone when this returns True."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1.0) as link:
+            link.settimeout(1.0)
+            return bool(link.recv(1))
+    except OSError:
+        return False
+
+
+def soon(what: Callable[[], bool], timeout: float = 10.0) -> bool:
+    deadline = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.skipif(SER2NET is None, reason="ser2net is not installed")
+def test_real_ser2net_a_flood_and_a_restart(uart: Uart, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        number = reserved.getsockname()[1]
+    name = str(uart.link.readlink())
+    url = f"rfc2217://127.0.0.1:{number}"
+    log = tmp_path / "uart.log"
+    flood = [b"line %05d %s\n" % (n, b"x" * 30) for n in range(2000)]
+    with contextlib.ExitStack() as first:
+        first.enter_context(ser2net(number, name, tmp_path))
+        opened: list[Console] = []
+        assert soon(lambda: bool(opened) or tried(url, log, opened)), "the port never became free"
+        with opened[0] as console:
+            writer = threading.Thread(target=uart.say_all, args=(flood,))
+            writer.start()
+            line(console, flood[-1].decode().strip(), timeout=30.0)
+            writer.join()
+            first.close()
+            until_gone(console, log)
+            with ser2net(number, name, tmp_path):
+                assert soon(lambda: steady(log, console), 20.0), "the port is not back"
+                uart.say(b"after the restart\n")
+                line(console, "after the restart", timeout=20.0)
+    said = log.read_text()
+    assert all(row.decode().strip() in said for row in flood), "lines were lost"
+    assert said.index(" is gone") < said.index("is back; nothing was read for") < said.index("after the restart")
+
+
+def steady(log: Path, console: Console) -> bool:
+    """Back for longer than ser2net needs to refuse a second client."""
+    said = log.read_text()
+    if said.count(" is gone\n") > said.count("is back; "):
+        return False
+    with contextlib.suppress(consoles.ConsoleTimeout):
+        console.wait_for(lambda one: False, 1.0, "nothing")
+    return log.read_text() == said
+
+
+def tried(url: str, log: Path, opened: list[Console]) -> bool:
+    with contextlib.suppress(LabError):
+        opened.append(Console(url, log))
+    return bool(opened)
 
 
 def test_a_server_that_hangs_up_again_and_again_is_no_console(tmp_path: Path) -> None:
