@@ -99,7 +99,8 @@ class Run:
             assert verdict.verdict in ("pass", "lab"), (verdict.id, verdict.verdict, verdict.why, verdict.notes)
             assert verdict.verdict == "pass" or "worker" in verdict.why, (verdict.id, verdict.why)
         # (A worker that was just being started when its controller was killed says so in execnet's words.)
-        assert not [line for line in self.log.read_text().splitlines() if line.startswith("  File") and "harness" in line]
+        lines = self.log.read_text().splitlines()
+        assert not [line for line in lines if line.startswith("  File") and "harness" in line]
         return Counter(verdict.verdict for verdict in kept)
 
 
