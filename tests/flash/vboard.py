@@ -83,18 +83,24 @@ class VirtualBoard:
         program: Sequence[str] = ("openocd",),
     ) -> Ran:  # fmt: skip
         """Runs the stock OpenOCD: its configuration, `before`, `commands`. Killed after `seconds`: status 137."""
-        argv = ["timeout", "-s", "KILL", f"{seconds}", *program]
+        limit = ["timeout", "-s", "KILL", f"{seconds}"]
+        argv = [*limit, *program, *self.arguments(*commands, target=target, before=before)]
+        began = time.monotonic()
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=seconds + 20, check=False,
+                              cwd=self.folder, env=os.environ | {"HOME": str(self.folder)})  # fmt: skip
+        status = 128 - done.returncode if done.returncode < 0 else done.returncode
+        return Ran(status, done.stdout + done.stderr, time.monotonic() - began)
+
+    def arguments(self, *commands: str, target: Sequence[str] = F4, before: Sequence[str] = ("init",)) -> list[str]:
+        """OpenOCD's, for this board's probe."""
+        argv: list[str] = []
         adapter = ("adapter driver remote_bitbang", f"remote_bitbang host {self.jtag}", "remote_bitbang port 0")
         for word in (*adapter, *PORTS):
             argv += ["-c", word]
         argv += list(target)
         for word in (*before, *commands):
             argv += ["-c", word]
-        began = time.monotonic()
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=seconds + 20, check=False,
-                              cwd=self.folder, env=os.environ | {"HOME": str(self.folder)})  # fmt: skip
-        status = 128 - done.returncode if done.returncode < 0 else done.returncode
-        return Ran(status, done.stdout + done.stderr, time.monotonic() - began)
+        return argv
 
     def program(self, image: Path, seconds: float = 40.0, target: Sequence[str] = F4) -> Ran:
         """The separate steps, as the product's flasher runs them."""
