@@ -113,7 +113,7 @@ def lab_file() -> Path | None:
     named = os.environ.get("HIL_LAB")
     if named:
         path = Path(named).expanduser()
-        if not path.is_file():
+        if not path.exists():  # /dev/null is an empty lab
             raise UsageError(f"{path}: no such file (from HIL_LAB)", "correct HIL_LAB, or unset it")
         return path
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

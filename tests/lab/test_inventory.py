@@ -180,6 +180,8 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HIL_LAB", str(tmp_path / "gone.toml"))
     with pytest.raises(UsageError, match="HIL_LAB"):
         inventory.load()
+    monkeypatch.setenv("HIL_LAB", "/dev/null")
+    assert inventory.load() == {}
     monkeypatch.delenv("HIL_LAB")
     monkeypatch.setattr("harness.paths.ROOT", tmp_path / "repository")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
