@@ -15,6 +15,7 @@ import pytest
 
 from harness.device import flash
 from harness.device.flash import openocd as openocds
+from harness.device.flash import tools
 from harness.device.flash.base import FlashError, Rig, silent
 from harness.device.flash.openocd import OpenOcd
 from tests.flash.table import FLASH, contents, rig_for
@@ -201,6 +202,16 @@ def test_killed_in_the_middle_leaves_no_record(board: VirtualBoard, image: Path,
     with pytest.raises(KeyboardInterrupt):
         flash.put(rig, image, log, say=silent, reflash=True, by=Dies())
     assert flash.put(rig, image, log, say=silent).written
+
+
+def test_an_h563(image: Path, tmp_path: Path) -> None:
+    """Debian's OpenOCD has no driver for it; ST's does. HIL_OPENOCD names one."""
+    if tools.openocd_with("target/stm32h5x.cfg") is None:
+        pytest.skip("no OpenOCD here has target/stm32h5x.cfg (HIL_OPENOCD names one that has)")
+    with virtual_board("--part", "stm32h563", "--machine", "none") as board:
+        rig = msgspec.structs.replace(rig_for("h5", board.jtag), config="target/stm32h5x.cfg", mcu="0x484@0x44024000")
+        done = flash.put(rig, image, tmp_path / "log", say=silent)
+        assert (done.mcu, held(board)) == ("0x484", done.sha256)
 
 
 def test_two_threads_two_boards_one_fails(image: Path, tmp_path: Path) -> None:

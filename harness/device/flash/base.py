@@ -13,10 +13,16 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from harness import paths
 from harness.errors import LabError
 
 Say = Callable[[str], None]
 Step = Literal["reset", "erase"]
+
+
+def shown(path: Path) -> str:
+    """A path for people: short where it lies in the repository."""
+    return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
 
 
 def silent(_text: str) -> None:

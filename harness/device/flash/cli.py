@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.device.flash import image as images
 from harness.device.flash import probes, tools
-from harness.device.flash.base import FlashError, Rig, Say, silent
+from harness.device.flash.base import FlashError, Rig, Say, shown, silent
 from harness.device.flash.probes import Probe
 from harness.device.flash.rows import Row, judge_tool
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
@@ -56,7 +56,7 @@ class Cli:
         title = tools.TOOLS[rig.flasher].title
         verdict = judge_tool(title, self.rows, outcome.status, outcome.lines, proofs, timed_out=timed_out)
         if not verdict.ok:
-            raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (log: {log})",
+            raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
                              evidence=verdict.matched, touched=writes)  # fmt: skip
         return outcome
 

@@ -18,7 +18,7 @@ import shutil
 from pathlib import Path
 
 from harness.device.flash import image as images
-from harness.device.flash.base import FlashError, Rig, Say, Step, silent
+from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent
 from harness.device.flash.rows import judge_tool
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 from harness.errors import UsageError
@@ -99,7 +99,7 @@ class Command:
         title = os.path.basename(words[0])  # noqa: PTH119
         verdict = judge_tool(title, (), outcome.status, outcome.lines, proofs, timed_out=timed_out)
         if not verdict.ok:
-            raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (log: {log})",
+            raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
                              evidence=verdict.matched, touched=writes)  # fmt: skip
         return outcome
 

@@ -45,6 +45,6 @@ def checked(rig: Rig, word: int) -> str:
         raise FlashError(
             "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
             f"0x{int(wanted, 16):03x}; nothing was written",
-            "attach the target's own board, or correct probe_id in lab.toml", evidence=(f"device id 0x{found:03x}",),
+            "attach the target's own board, or correct probe_id in lab.toml", evidence=(f"{word:x}",),
         )  # fmt: skip
     return f"0x{found:03x}"

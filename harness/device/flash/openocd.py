@@ -20,7 +20,7 @@ import msgspec
 
 from harness.device.flash import image as images
 from harness.device.flash import mcu, probes, tools
-from harness.device.flash.base import FlashError, Rig, Say, Step, silent
+from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent
 from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed, reset_steps
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 
@@ -142,7 +142,7 @@ class OpenOcd:
         }
         if any(address not in words for address in reads):
             raise FlashError("lab.flash_failed", f"{rig.board}: OpenOCD read no id from the board",
-                             f"see {log}", evidence=outcome.lines[-3:])  # fmt: skip
+                             f"see {shown(log)}", evidence=outcome.lines[-3:])  # fmt: skip
         return mcu.checked(rig, words[register]) if register else ""
 
     def _simple(
@@ -173,7 +173,7 @@ class OpenOcd:
         if verdict.ok:
             return
         raise FlashError(
-            verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (openocd.log: {log})",
+            verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
             evidence=verdict.matched, touched=any(outcome.began(phase) for phase in TOUCHING),
         )  # fmt: skip
 

@@ -57,7 +57,7 @@ def judge_tool(
     if found is not None:
         return found
     last = tuple([line for line in lines if line.strip()][-3:])
-    log = "see openocd.log for all it said"
+    log = "read all it said"
     if timed_out or status > 128:
         how = f"went silent and was ended {timed_out}" if timed_out else f"was ended by signal {status - 128}"
         fix = f"unplug the probe and plug it in again; {log}"
