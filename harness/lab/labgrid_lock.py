@@ -79,11 +79,9 @@ def lock(place: str, deadline: float) -> tuple[int, Record | None]:
 
 def record_of(board: str) -> Record | None:
     """What the living run that holds this board's place wrote down."""
-    for path in sorted(leases.folder().glob("labgrid-*.lock")):
-        record = read_file(path)
-        if record is not None and record.board == board and alive(record.pid):
-            return record
-    return None
+    records = [read_file(path) for path in leases.folder().glob("labgrid-*.lock")]
+    living = [r for r in records if r is not None and r.board == board and alive(r.pid)]
+    return max(living, key=lambda record: record.since, default=None)
 
 
 def read_file(path: Path) -> Record | None:

@@ -1,5 +1,6 @@
 """Whole runs through labgrid: virtual boards whose console an exporter of labgrid has, flashed by OpenOCD through a
-command prefix (here a shell that notes each call; in a lab `ssh HOST`), their verdicts as without labgrid.
+command prefix (here a program called `ssh` that notes each call and does what sshd would), their verdicts as without
+labgrid.
 """
 
 from __future__ import annotations
@@ -39,18 +40,20 @@ class Shelf:
         self.lab = lab
         self.folder = folder
         self.boards = boards
-        self.prefix_log = folder / "prefix.log"
+        self.ssh_log = folder / "ssh.log"
+        self._ssh = folder / "ssh"
+        self._ssh.write_text(f'#!/bin/sh\nshift\necho "$*" >>{self.ssh_log}\nexec sh -c "$*"\n')
+        self._ssh.chmod(0o755)
 
     def write(self, path: Path, through_labgrid: bool, *names: str) -> None:
         """A lab.toml with these boards (all)."""
         blocks = []
         for name in names or tuple(self.boards):
             where = self.boards[name].folder
-            note = f'echo "$@" >>{self.prefix_log}; exec "$@"'
             keys: dict[str, object] = {"id": name, "target": TARGET}
             if through_labgrid:
                 keys |= {"labgrid": name, "uplink": str(where / "uplink"), "runner_params": list(interface(where)),
-                         "runner_prefix": ["/bin/sh", "-c", note, "labhost"]}  # fmt: skip
+                         "runner_prefix": [str(self._ssh), "labhost"]}  # fmt: skip
             else:
                 keys["virtual"] = str(where)
             blocks.append("[[board]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
@@ -148,7 +151,7 @@ def test_the_same_suite_gives_the_same_verdicts(night: Shelf, shelf_toml: Path, 
     assert len(names) >= LEAST and names.count("fail") >= 2 and names.count("pass") >= 15
     assert set(names) <= {"pass", "fail", "warn", "skip"}, results["local"]
     assert night.lab.holders() == {}
-    assert "openocd" in night.prefix_log.read_text()
+    assert "openocd" in night.ssh_log.read_text()
 
 
 def test_who_is_second_who_waits_and_how_runs_end(night: Shelf, shelf_toml: Path, start: Callable[..., Run]) -> None:
