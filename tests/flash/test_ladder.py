@@ -174,6 +174,19 @@ def test_a_rung_that_fails_leads_to_the_next(image: Path) -> None:
     assert done.recovered == ("reset", "erase")
 
 
+def test_an_unknown_board_is_not_erased(image: Path) -> None:
+    class Unknown(Scripted):
+        def identify(self, rig: Rig, log: Path) -> str:
+            self.did.append("look")
+            raise FlashError("lab.wrong_board", "it is another one")
+
+    tool = Unknown(*["lab.flash_failed"] * 9)
+    error = attempt(tool, image)
+    assert tool.did == ["program", "reset", "program", "look"]
+    assert error.cause == "lab.flash_failed"
+    assert "at last lab.wrong_board" in error.what
+
+
 def test_power_that_fails(image: Path) -> None:
     def power() -> None:
         raise LabError("lab.target_unpowered", "the relay does not answer", "")

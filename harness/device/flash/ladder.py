@@ -33,7 +33,7 @@ LADDER: dict[str, tuple[Rung, ...]] = {
 }
 """By cause; any other is for a person, and the board is as it was."""
 LEAST_S = 5.0  # no further try is begun with less time left
-FAIR = 3  # a rung before the last may take at most 1/3 of what is left
+FAIR = 3  # a reset or a look may take at most 1/3 of the time left
 
 
 def put(
@@ -124,12 +124,16 @@ def _climb(
     tool: Flasher, rig: Rig, rung: Rung, log: Path, power: Callable[[], None] | None, deadline: float
 ) -> FlashError | None:
     """Why the rung itself failed; the next one is taken then."""
-    left = max(1, int(deadline - time.monotonic()) // FAIR)
+    left = max(1, int(deadline - time.monotonic()))
     try:
         if rung == "power" and power is not None:
             power()
-        elif rung in ("reset", "erase"):
-            tool.recover(msgspec.structs.replace(rig, timeout_s=left), "reset" if rung == "reset" else "erase", log)
+        elif rung == "reset":
+            tool.recover(msgspec.structs.replace(rig, timeout_s=max(1, left // FAIR)), "reset", log)
+        elif rung == "erase":
+            some = msgspec.structs.replace(rig, timeout_s=max(1, left // FAIR))
+            tool.identify(some, log)  # what cannot be told from somebody else's board is not erased
+            tool.recover(msgspec.structs.replace(rig, timeout_s=left), "erase", log)
     except FlashError as error:
         return error
     except LabError as error:
@@ -145,7 +149,7 @@ def _given_up(rig: Rig, trouble: list[FlashError], taken: list[str]) -> FlashErr
     if not taken:
         first.wedged = wedged
         return first
-    what = f"{first.what} (tried again after {', '.join(taken)}"
+    what = f"{first.what} (tried: {', '.join(taken)}"
     last = trouble[-1]
     what += ")" if last.cause == first.cause else f"; at last {last.cause})"
     error = FlashError(

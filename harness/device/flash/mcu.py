@@ -18,14 +18,30 @@ REGISTERS = {
 """DBGMCU_IDCODE by the start of a device's or a configuration's name; its low 12 bits are the device id (ST's reference
 manuals). A part of two cores or with the debug unit elsewhere needs the address in `mcu`."""
 
+OPTIONS = {"stm32f2": 0x40023C14, "stm32f4": 0x40023C14, "stm32f7": 0x40023C14}
+"""FLASH_OPTCR, whose bits 8 to 15 are the level of read-out protection."""
+
+
+def option_register(rig: Rig) -> int:
+    return _of_family(rig, OPTIONS)
+
+
+def read_protection(word: int) -> int:
+    """Level 0, 1 or 2."""
+    return {0xAA: 0, 0xCC: 2}.get(word >> 8 & 0xFF, 1)
+
+
+def _of_family(rig: Rig, table: dict[str, int]) -> int:
+    found = re.search(r"stm32[a-z][a-z0-9]", rig.config.lower())
+    return table.get(found.group(0) if found else "", 0)
+
 
 def register(rig: Rig) -> int:
     """The address to read; 0 when it is not known and nothing is asked for. FlashError when an id that is asked for
     cannot be read: what cannot be checked is not flashed."""
     wanted, _, place = rig.mcu.partition("@")
-    found = re.search(r"stm32[a-z][a-z0-9]", rig.config.lower())
     try:
-        address = int(place, 16) if place else REGISTERS.get(found.group(0) if found else "", 0)
+        address = int(place, 16) if place else _of_family(rig, REGISTERS)
         known = not wanted or (int(wanted, 16) <= MASK and address > 0)
     except ValueError:
         known = False

@@ -56,40 +56,18 @@ class OpenOcd:
 
     def write(self, rig: Rig, image: Path, facts: images.Facts, log: Path, say: Say) -> None:
         """The second half of `program`, for a board that is known."""
-        with at_host(rig, image) as path:
-            what = f"{facts.size / 1024:.0f} KB"
-            phases = (
-                Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
-                Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
-                Phase("write", WRITE_S + facts.size / WRITE_RATE, f"flash {rig.board}: erase and write {what}", HALTED),
-                Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: verify {what}", WRITTEN),
-                Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
-            )
-            file = f"{_tcl(path)}{f' 0x{rig.address:08x} bin' if facts.raw else ''}"
-            steps = (
-                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
-                f"flash write_image erase {file}", f"echo {{{WRITTEN}}}", f"verify_image {file}",
-                f"echo {{{VERIFIED}}}", *reset_steps(), f"echo {{{DONE}}}", "shutdown",
-            )  # fmt: skip
-            outcome = self._run(rig, steps, phases, log, say)
-        self._check(rig, outcome, programmed(facts.size), log)
+        outcome = self._through(rig, image, facts, log, say, write=True)
+        try:
+            self._check(rig, outcome, programmed(facts.size), log)
+        except FlashError as error:
+            if error.cause == "lab.flash_protected":
+                raise self._which_protection(rig, error, log) from error
+            raise
 
     def holds(self, rig: Rig, image: Path, log: Path) -> bool:
         facts = images.examine(image, rig.address)
-        with at_host(rig, image) as path:
-            phases = (
-                Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
-                Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
-                Phase("verify", VERIFY_S + facts.size / WRITE_RATE, f"flash {rig.board}: compare", HALTED),
-                Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
-            )
-            file = f"{_tcl(path)}{f' 0x{rig.address:08x} bin' if facts.raw else ''}"
-            steps = (
-                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}", f"verify_image {file}",
-                f"echo {{{VERIFIED}}}", *reset_steps(), f"echo {{{DONE}}}", "shutdown",
-            )  # fmt: skip
-            outcome = self._run(rig, steps, phases, log, silent)
-        proof = Proof(lines=(VERIFIED, RESET, DONE), size=facts.size, write=False, reset=True)
+        outcome = self._through(rig, image, facts, log, silent, write=False)
+        proof = programmed(facts.size)._replace(write=False)
         verdict = judge(outcome.status, outcome.lines, proof, timed_out=outcome.timed_out, flooded=outcome.flooded)
         if not verdict.ok and verdict.cause == "lab.flash_verify_failed":
             return False
@@ -126,24 +104,65 @@ class OpenOcd:
 
     # -- inside --
 
+    def _through(
+        self, rig: Rig, image: Path, facts: images.Facts, log: Path, say: Say, *, write: bool
+    ) -> Outcome:
+        """From connecting to a running board, with or without the writing."""
+        what, slow = f"{facts.size / 1024:.0f} KB", facts.size / WRITE_RATE
+        wrote = Phase("write", WRITE_S + slow, f"flash {rig.board}: erase and write {what}", HALTED)
+        phases = (
+            Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
+            Phase("halt", HALT_S, f"flash {rig.board}: halt", CONNECTED),
+            *((wrote,) if write else ()),
+            Phase("verify", VERIFY_S + slow, f"flash {rig.board}: verify {what}", WRITTEN),
+            Phase("reset", RESET_S, f"flash {rig.board}: reset", RESET),
+        )
+        with at_host(rig, image) as path:
+            file = f"{_tcl(path)}{f' 0x{rig.address:08x} bin' if facts.raw else ''}"
+            steps = (
+                "init", f"echo {{{CONNECTED}}}", "reset init", f"echo {{{HALTED}}}",
+                *((f"flash write_image erase {file}",) if write else ()), f"echo {{{WRITTEN}}}",
+                f"verify_image {file}", f"echo {{{VERIFIED}}}", *reset_steps(), f"echo {{{DONE}}}", "shutdown",
+            )  # fmt: skip
+            return self._run(rig, steps, phases, log, say)
+
+    def _which_protection(self, rig: Rig, error: FlashError, log: Path) -> FlashError:
+        """OpenOCD says the same of read-out and of write protection; the option bytes tell them apart, where known."""
+        register = mcu.option_register(rig)
+        if not register:
+            return error
+        try:
+            word = self._read(rig, (register,), log, silent)[register]
+        except FlashError:
+            return error
+        level = mcu.read_protection(word)
+        what = f"read-out protection level {level} is set" if level else "the sectors of the image are write-protected"
+        return FlashError(error.cause, f"{rig.board}: {what} (option bytes {word:08x})", error.fix,
+                          evidence=(*error.evidence, f"{word:08x}"), touched=error.touched)  # fmt: skip
+
     def _identify(self, rig: Rig, log: Path, say: Say) -> str:
         self.tool(rig)  # a tool that is not there says more than a chip that cannot be asked
         register = mcu.register(rig)
-        reads = [mcu.CPUID] + ([register] if register else [])
+        words = self._read(rig, (mcu.CPUID, *((register,) if register else ())), log, say)
+        return mcu.checked(rig, words[register]) if register else ""
+
+    def _read(self, rig: Rig, addresses: Sequence[int], log: Path, say: Say) -> dict[int, int]:
+        """Words of the board's memory, read without stopping it."""
         phases = (
             Phase("connect", CONNECT_S, f"flash {rig.board}: connect"),
             Phase("identify", RESET_S, f"flash {rig.board}: identify", CONNECTED),
         )
-        steps = ("init", f"echo {{{CONNECTED}}}", *(f"mdw 0x{a:08x}" for a in reads), f"echo {{{DONE}}}", "shutdown")
+        reads = tuple(f"mdw 0x{address:08x}" for address in addresses)
+        steps = ("init", f"echo {{{CONNECTED}}}", *reads, f"echo {{{DONE}}}", "shutdown")
         outcome = self._run(rig, steps, phases, log, say)
         self._check(rig, outcome, Proof(), log)
         words = {
             int(word[1], 16): int(word[2], 16) for line in outcome.lines if (word := _WORD.match(line)) is not None
         }
-        if any(address not in words for address in reads):
+        if any(address not in words for address in addresses):
             raise FlashError("lab.flash_failed", f"{rig.board}: OpenOCD read no id from the board",
                              f"see {shown(log)}", evidence=outcome.lines[-3:])  # fmt: skip
-        return mcu.checked(rig, words[register]) if register else ""
+        return words
 
     def _simple(
         self, rig: Rig, steps: Sequence[str], seconds: float, log: Path, *, phase: str = "reset",
