@@ -132,8 +132,9 @@ static bool wanted(const char *list, USHORT code) {
     return false;
 }
 
+/* What NX_SECURE_ENABLE_AEAD_CIPHER brings into the table. */
 static bool aead(USHORT code) {
-    return code != 0xC023 && code != 0xC027 && code != 0x003D && code != 0x003C;
+    return code == 0xC02B || code == 0xC02F || code == 0x009C;
 }
 
 /* The stock table without what this session must not offer. */

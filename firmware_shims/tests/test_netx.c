@@ -186,6 +186,9 @@ static void defects(void) {
     fresh();
     config.defects = HIL_NETX_NO_AEAD;
     CHECK_EQ(setup(), NX_SUCCESS);
+    CHECK_EQ(stub_seen.suites, 7);
+    config.max_version = 12;
+    CHECK_EQ(setup(), NX_SUCCESS);
     CHECK_EQ(stub_seen.suites, 4);
     CHECK_EQ(stub_seen.first_suite, 0xC023);
 }

@@ -37,7 +37,8 @@ CASES = [(t, d) for t in TARGETS for d in CAUGHT if t != "qemu-m4" or d not in I
 
 
 def test_the_table_names_every_defect() -> None:
-    assert {defect for target in load().values() for defect in target.defects} == set(CAUGHT)
+    """Of these targets; the systems of the field stories have tables of their own (tests/netx/test_stories.py)."""
+    assert {defect for name, target in load().items() if name in TARGETS for defect in target.defects} == set(CAUGHT)
 
 
 @pytest.mark.parametrize(("target", "defect"), CASES)

@@ -49,7 +49,8 @@ def sizes(objects: list[Path]) -> tuple[int, int]:
     """Bytes of code and constants, and of RAM without what NetX itself demands (section .bss.netx)."""
     text = ram = 0
     for path in objects:
-        done = subprocess.run(["arm-none-eabi-size", "-A", path], capture_output=True, text=True, timeout=20, check=True)
+        command = ["arm-none-eabi-size", "-A", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
         for line in done.stdout.splitlines():
             name, *numbers = line.split() or [""]
             if name.startswith((".text", ".rodata", ".data")):

@@ -24,7 +24,8 @@ START = "nx_secure_tls_session_start"
 def product(firmware: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, linked from what the stand-in is made of; `firmware` has built that."""
     folder = ROOT / "build" / "test-fw" / "netx-product"
-    configure = ["cmake", "-S", "firmware_shims", "-B", str(folder), "-G", "Ninja", "-DHIL_BOARD=native", "-DHIL_STACK=netx"]
+    options = ["-G", "Ninja", "-DHIL_BOARD=native", "-DHIL_STACK=netx"]
+    configure = ["cmake", "-S", "firmware_shims", "-B", str(folder), *options]
     image = tmp_path_factory.mktemp("product") / "product"
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".build.lock"
@@ -85,10 +86,10 @@ def test_password_is_refused(dut: Device, pki: Pki, tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "device", "right"], check=True, timeout=20)
     with mosquitto(tmp_path, pki, "srv", extra=f"password_file {passwords}\nallow_anonymous false") as broker:
-        run = dut.run(port=broker.port, mqtt_username="device", mqtt_password="wrong")
+        run = dut.run(port=broker.port, **{"mqtt_username": "device", "mqtt_password": "wrong"})
         assert codes(run, SECURE) == ["0x10085"]
         assert run.one("mqtt", state="refused")["code"] == "5"
-        assert dut.run(mqtt_password="right").ok
+        assert dut.run(**{"mqtt_password": "right"}).ok
 
 
 def test_nothing_listens(dut: Device) -> None:
