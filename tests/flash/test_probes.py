@@ -64,6 +64,21 @@ def test_selection(devices: list[tuple[str, str, str]], more: dict[str, str], wa
         assert OpenOcd().selection(one(**more)) == wanted
 
 
+@pytest.mark.parametrize(("params", "config"), [
+    ((), "board/st_nucleo_f4.cfg"), (("-f", "interface/ftdi/olimex-arm-usb-ocd.cfg"), "target/stm32f4x.cfg"),
+])  # fmt: skip
+def test_an_adapter_we_do_not_know(params: tuple[str, ...], config: str, plug: object) -> None:
+    """It is left to OpenOCD while nothing can be mixed up."""
+    rig_ = rig("openocd", config, params=params, probe_id="")
+    for devices in ([], [("1-2", STLINK, "A")]):
+        plug(*devices)  # type: ignore[operator]
+        assert OpenOcd().selection(rig_) == ()
+    plug(("1-4", STLINK, "B"))  # type: ignore[operator]
+    with pytest.raises(FlashError) as caught:
+        OpenOcd().selection(rig_)
+    assert caught.value.cause == "lab.probe_ambiguous"
+
+
 def test_nothing_is_started_when_it_is_ambiguous(plug: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plug(("1-2", STLINK, "A"), ("1-3", STLINK, "B"))  # type: ignore[operator]
     monkeypatch.setattr(openocds, "run", lambda *_a, **_k: pytest.fail("OpenOCD was started"))

@@ -93,9 +93,11 @@ class OpenOcd:
 
     def selection(self, rig: Rig) -> tuple[str, ...]:
         """The commands that pick the probe. One that is no USB device (remote_bitbang) is named by params."""
-        kind = _interface(rig)
-        if kind is None and not (rig.probe_id or rig.probe_path):
+        kind, named = _interface(rig), bool(rig.probe_id or rig.probe_path)
+        if not named and kind is None:
             return ()
+        if not named and not kind and len([one for one in probes.attached(rig) if one.kind()]) < 2:
+            return ()  # an adapter of a kind we do not know, or a configuration that brings its own
         probe = probes.meant(rig, KINDS.get(kind or "", probes.ANY))
         serial = probe.serial if rig.probe_id or not rig.probe_path else ""
         # Two probes with one number (clones): only the place tells them apart.
@@ -198,14 +200,11 @@ class OpenOcd:
 
 
 def _interface(rig: Rig) -> str | None:
-    """Which kind of USB probe the configuration drives; "" is one we do not know; None is no USB device."""
+    """Which kind of USB probe the configuration drives; "" when it does not say; None is no USB device."""
     text = " ".join((*rig.params, rig.config))
-    if "remote_bitbang" in text or "adapter driver dummy" in text or re.search(r"\bjtag_(vpi|dpi)\b", text):
+    if re.search(r"remote_bitbang|adapter driver dummy|jtag_(vpi|dpi)", text):
         return None
-    for kind in KINDS:
-        if kind in text:
-            return kind
-    return "" if "interface/" in text or "adapter driver" in text else None
+    return next((kind for kind in KINDS if kind in text), "")
 
 
 def _tcl(word: str) -> str:

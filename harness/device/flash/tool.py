@@ -28,6 +28,7 @@ TICK = 0.5  # s between two reports of progress
 TERM_S = 2.0  # s a tool has to end after SIGTERM
 KILL_S = 5.0  # s the kernel has to end it after SIGKILL
 MAX_LINE = 500  # characters of one line
+MAX_COMMAND = 8000  # characters of the command in the log, so that a person can run it again
 HEAD, TAIL = 400, 1600  # lines kept of one run
 MAX_BYTES = 8 << 20  # of output; a tool that says more is ended
 UPLOAD_S = 60.0
@@ -81,7 +82,7 @@ def run(
             if feed is not None:
                 stdin = stack.enter_context(feed.open("rb"))
             book = _Book(file)
-            book.note(f"$ {shlex.join(os.fspath(word) for word in argv)}")
+            book.note(plain(f"$ {shlex.join(os.fspath(word) for word in argv)}", MAX_COMMAND))
             proc = spawn(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, tree=True)
             try:
                 outcome = _attend(proc, phases, book, total, say, term_s)
@@ -144,9 +145,9 @@ def _suffix(file: Path) -> str:
     return file.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", file.suffix) else ""
 
 
-def plain(text: str) -> str:
+def plain(text: str, most: int = MAX_LINE) -> str:
     """One line that every terminal shows as it is."""
-    cut = text[:MAX_LINE] + ("…" if len(text) > MAX_LINE else "")
+    cut = text[:most] + ("…" if len(text) > most else "")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut.replace("\t", " "))
 
 
@@ -175,7 +176,7 @@ class _Book:
         return line
 
     def note(self, line: str) -> None:
-        raw = f"{time.monotonic() - self._start:8.3f} {plain(line) if len(line) > MAX_LINE else line}\n".encode()
+        raw = f"{time.monotonic() - self._start:8.3f} {line}\n".encode()
         if self._written <= MAX_LOG:
             over = self._written + len(raw) > MAX_LOG
             self._file.write(b"         ... the rest is cut\n" if over else raw)
