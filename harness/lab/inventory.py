@@ -272,6 +272,11 @@ def _check_consoles(path: Path, boards: list[BoardEntry]) -> None:
                     path, f"board `{entry.id}`", key, f"{port} is {seen[name]} already", "each UART has one reader"
                 )
             seen[name] = f"`{key}` of board `{entry.id}`"
+        place = entry.labgrid.place if isinstance(entry.labgrid, Labgrid) else entry.labgrid
+        if place and f"place {place}" in seen:
+            what = f"{place} is that of board `{seen[f'place {place}']}` too"
+            raise rules.wrong(path, f"board `{entry.id}`", "labgrid", what, "one place is one board")
+        seen[f"place {place}"] = entry.id
 
 
 # -- words --

@@ -1,4 +1,4 @@
-"""Locks, state, lab.toml and identity of each test's own. One xdist group: the rigs start one after the other."""
+"""Locks, state, lab.toml and identity of each test's own. Two xdist groups: whole runs, and all else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.labgrid.rig import HOST, USER, VENV, Echo, Rig, rig
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/labgrid/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("labgrid"))
+            item.add_marker(pytest.mark.xdist_group("labgrid-runs" if "test_runs" in item.nodeid else "labgrid"))
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.device.console import Console
-from harness.errors import BoardBusy, LabError
+from harness.errors import BoardBusy, LabError, UsageError
 from harness.lab import labgrid, labgrid_lock, lease
-from harness.lab.inventory import BoardEntry, Labgrid
+from harness.lab.inventory import BoardEntry, Labgrid, load
 from harness.lab.labgrid_client import Refused, parse_place
 from tests.labgrid.rig import HOST, USER, Echo, Rig
 
@@ -195,3 +195,36 @@ def test_several_ports_and_isolated_exporters_are_told() -> None:
     named = BoardEntry(id="b1", target="native", labgrid=Labgrid(place="p1", console="uplink"))
     found, why = labgrid._look(named, record, parse_place(text + second))
     assert found.serial == "rfc2217://127.0.0.1:1?ign_set_control" and "refused" in why
+
+
+@pytest.mark.parametrize(
+    ("labgrid_key", "words"),
+    [
+        ("{}", "needs either `place` or `tags`"),
+        ('{ place = "p1", tags = { board = "h563" } }', "needs either `place` or `tags`"),
+        ('{ tags = { BOARD = "h563" } }', "not tags of labgrid"),
+        ('{ tags = { board = "h563 x" } }', "not tags of labgrid"),
+        ('{ plaice = "p1" }', "did you mean `place`"),
+        ('{ tags = "board=h563" }', "Expected `object`"),
+        ('"p1"', "p1 is that of board `first` too"),
+        ('{ place = "p1" }', "p1 is that of board `first` too"),
+    ],
+)
+def test_lab_toml_says_what_is_wrong(tmp_path: Path, labgrid_key: str, words: str) -> None:
+    path = tmp_path / "lab.toml"
+    path.write_text(
+        '[[board]]\nid = "first"\ntarget = "native"\nlabgrid = "p1"\n'
+        f'[[board]]\nid = "second"\ntarget = "native"\nlabgrid = {labgrid_key}\n'
+    )
+    with pytest.raises(UsageError) as error:
+        load(path)
+    assert "board `second`" in str(error.value) and words in str(error.value)
+
+
+def test_lab_toml_names_places_and_tags(tmp_path: Path) -> None:
+    path = tmp_path / "lab.toml"
+    path.write_text(
+        '[[board]]\nid = "a"\ntarget = "native"\nlabgrid = { tags = { board = "h563" } }\n'
+        '[[board]]\nid = "b"\ntarget = "native"\nlabgrid = { tags = { board = "h563" } }\n'
+    )
+    assert [labgrid.spec_of(entry).tags for entry in load(path).values()] == [{"board": "h563"}] * 2
