@@ -60,6 +60,8 @@ def test_the_story_is_reproduced_and_explained(defect: str, tmp_path: Path) -> N
     for verdict in given:
         assert verdict["verdict"] == "fail", (verdict["id"], verdict["why"])
         assert verdict["causes"][0]["id"] == cause, (verdict["id"], [c["id"] for c in verdict["causes"]])
+        if defect == "tls13_only":
+            assert "supported_versions" in verdict["causes"][0]["explain"], "the suites of 1.2 mislead"
 
 
 def test_switched_off_all_of_them_pass(tmp_path: Path) -> None:

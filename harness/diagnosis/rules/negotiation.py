@@ -81,6 +81,13 @@ def refusal(story: Story) -> tuple[Conn, AlertFact | None] | None:
     return None
 
 
+def _misled(hello: Event | None) -> bool:
+    """TLS 1.3 is all that supported_versions holds, and the suites look as if 1.2 were offered too (NetX)."""
+    if hello is None or list(hello.get("versions", ())) != [0x0304]:
+        return False
+    return any(0xC000 <= int(code) <= 0xC0FF or int(code) < 0x00C0 for code in hello.get("suites", ()))
+
+
 def version(story: Story) -> Iterable[Claim]:
     """Alert 70, in either direction; or 80 for a device that knows nothing newer than TLS 1.1."""
     for conn in failing(story)[-1:]:
@@ -114,7 +121,11 @@ def version(story: Story) -> Iterable[Claim]:
                     alert_evidence(alert),
                     *first_log(story, "unsupported protocol", "unknown protocol", "no suitable signature algorithm"),
                 ),
-                explain=f"The device offers {shown or 'an old hello'}; the broker accepts {accepted}.",
+                explain=f"The device offers {shown or 'an old hello'}; the broker "
+                + (f"refuses it, though its configuration accepts {accepted}: MinProtocol or MaxProtocol of OpenSSL's "
+                   "own settings may be narrower." if disagrees else f"accepts {accepted}.")
+                + (" Suites of TLS 1.2 in its ClientHello do not count: supported_versions does." if _misled(hello)
+                   else ""),
                 frame=alert.frame,
             )
             return
