@@ -21,9 +21,10 @@ ctest --test-dir build/asan --output-on-failure --timeout 120 -Q || {
     exit 1
 }
 
-step "firmware of every target"
-for table in firmware_shims/targets/*.toml; do
-    .venv/bin/hil build --target "$(basename "$table" .toml)" >/dev/null
+step "firmware of every target that has one here"
+targets=$(.venv/bin/python -c 'from harness import target as t; print(*(n for n, one in t.load().items() if one.build.command))')
+for target in $targets; do
+    .venv/bin/hil build --target "$target" >/dev/null
 done
 
 step "pytest"
