@@ -128,10 +128,14 @@ static void tls_event(const char *what, const struct hil_tls_result *r) {
               (unsigned long)r->verify_flags, r->resumed ? 1 : 0);
 }
 
+__attribute__((weak)) const char *hil_link_name(void) {
+    return hil_settings.host;
+}
+
 static int open_tls(void) {
     const struct hil_settings *s = &hil_settings;
     struct hil_tls_config config = {
-        .host = s->host,
+        .host = hil_link_name(),
         .min_version = s->tls_min,
         .max_version = s->tls_max != 0 ? s->tls_max : s->tls_min,
         .ca = hil_settings_slot(hil_defect_on(HIL_DEFECT_WRONG_CA) ? HIL_SLOT_CA_ALT : HIL_SLOT_CA),

@@ -37,6 +37,9 @@ enum hil_close { HIL_CLOSE_ORDERLY, HIL_CLOSE_ABORT };
 void hil_link_close(enum hil_close how);
 
 bool hil_link_up(void);
+
+/* What TLS is told the peer is called: the `host` setting. Weak. */
+const char *hil_link_name(void);
 void hil_link_mark(void);
 
 /* A line of foreign log, when `uart.log` asks for it. */

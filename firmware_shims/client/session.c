@@ -3,6 +3,7 @@
 
 #include "hil/board.h"
 #include "hil/net.h"
+#include "hil/service.h"
 #include "hil/shim.h"
 #include "link.h"
 #include "settings.h"
@@ -132,6 +133,8 @@ int hil_session_ping(void) {
 int hil_session_idle(uint32_t ms, bool until_message) {
     uint32_t start = hil_board_ms();
     hil_link_state(until_message ? "recv" : "idle");
+    if (!hil_session_yields())
+        hil_service_sleep(ms);
     for (;;) {
         if (until_message && hil_session.unread > 0) {
             hil_session.unread--;

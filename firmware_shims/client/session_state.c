@@ -22,7 +22,7 @@ void hil_session_reset(void) {
 
 void hil_session_fresh(void) {
     hil_mqtt_decoder_init(&hil_session.decoder, packet_buf, sizeof packet_buf, hil_settings.level);
-    hil_session.rx_at = hil_session.rx_len = 0;
+    hil_session_fetch_fresh();
     hil_session.connected = hil_session.ping_open = false;
     hil_session.keepalive_ms = hil_settings.keepalive * 1000u;
 }
@@ -159,34 +159,58 @@ static int keep_alive(void) {
     return hil_session_send("hil_mqtt_pingreq", hil_mqtt_pingreq(hil_session_tx, sizeof hil_session_tx));
 }
 
+__attribute__((weak)) void hil_session_fetch_fresh(void) {
+    hil_session.rx_at = hil_session.rx_len = 0;
+}
+
+static int decode_waiting(void) {
+    while (hil_session.rx_at < hil_session.rx_len) {
+        size_t used = 0;
+        int rc = hil_mqtt_decode(&hil_session.decoder, hil_session.rx + hil_session.rx_at,
+                                 hil_session.rx_len - hil_session.rx_at, &used, &hil_session.packet);
+        hil_session.rx_at += used;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+__attribute__((weak)) int hil_session_fetch(uint32_t wait_ms) {
+    int rc = decode_waiting();
+    if (rc != 0 || wait_ms == 0)
+        return rc;
+    int got = hil_link_recv(hil_session.rx, sizeof hil_session.rx, wait_ms);
+    if (got < 0)
+        return HIL_FETCH_LOST;
+    hil_session.rx_at = 0;
+    hil_session.rx_len = (size_t)got;
+    return decode_waiting();
+}
+
+__attribute__((weak)) bool hil_session_yields(void) {
+    return true;
+}
+
 int hil_session_pump(uint32_t start, uint32_t timeout) {
+    uint32_t wait = 0; /* at first only what has come already */
     for (;;) {
-        while (hil_session.rx_at < hil_session.rx_len) {
-            size_t used = 0;
-            int rc = hil_mqtt_decode(&hil_session.decoder, hil_session.rx + hil_session.rx_at,
-                                     hil_session.rx_len - hil_session.rx_at, &used, &hil_session.packet);
-            hil_session.rx_at += used;
-            if (rc < 0)
-                return hil_session_violation(rc);
-            if (rc > 0) {
-                hil_session.heard_ms = hil_board_ms();
-                return handle(&hil_session.packet);
-            }
+        int rc = hil_session_fetch(wait);
+        if (rc == HIL_FETCH_LOST) {
+            hil_session.connected = false;
+            return HIL_PUMP_LOST;
         }
-        uint32_t gone = hil_board_ms() - start, wait = 250;
+        if (rc < 0)
+            return hil_session_violation(rc);
+        if (rc > 0) {
+            hil_session.heard_ms = hil_board_ms();
+            return handle(&hil_session.packet);
+        }
+        uint32_t gone = hil_board_ms() - start;
         if (keep_alive() != 0)
             return HIL_PUMP_LOST;
         if (gone >= timeout)
             return HIL_PUMP_TIMEOUT;
-        if (timeout - gone < wait)
-            wait = timeout - gone;
-        int got = hil_link_recv(hil_session.rx, sizeof hil_session.rx, wait);
-        if (got < 0) {
-            hil_session.connected = false;
-            return HIL_PUMP_LOST;
-        }
-        hil_session.rx_at = 0;
-        hil_session.rx_len = (size_t)got;
+        wait = timeout - gone < 250 ? timeout - gone : 250;
     }
 }
 

@@ -45,6 +45,15 @@ int hil_session_send(const char *api, int len);
 /* The server broke a rule: say why (5.0) and close. Returns -1. */
 int hil_session_violation(int error);
 
+/* The read path: one packet of the server into hil_session.packet within `wait_ms`, 0: only what is here. 1,
+ * 0: not yet, HIL_MQTT_E_* when the server broke a rule, HIL_FETCH_LOST with hil_outcome. And whether an idle
+ * application lets the client work at all. All are weak: another client may bring its own
+ * (client/paho_session.c). */
+enum { HIL_FETCH_LOST = -0x1000 };
+int hil_session_fetch(uint32_t wait_ms);
+void hil_session_fetch_fresh(void); /* a new connection: what is left of the last one is dropped */
+bool hil_session_yields(void);
+
 /* Until the next packet or the deadline: the packet's type, HIL_PUMP_TIMEOUT, or HIL_PUMP_LOST with
  * hil_outcome. */
 enum { HIL_PUMP_TIMEOUT = 0, HIL_PUMP_LOST = -1 };

@@ -3,6 +3,7 @@
 
 #include "format.h"
 #include "hil/board.h"
+#include "jwt_password.h"
 #include "script.h"
 
 #include <string.h>
@@ -41,7 +42,7 @@ static const struct hil_defect_name DEFECTS[] = {
      HIL_DEFECT_NO_BACKOFF | HIL_DEFECT_HANG | HIL_DEFECT_HARDFAULT | HIL_DEFECT_LOCKUP |                    \
      HIL_DEFECT_UART_FLOOD)
 
-enum kind { TEXT, NUMBER, TLS_VERSION, EPOCH, SEED, WILL, SCRIPT, DEFECT };
+enum kind { TEXT, NUMBER, TLS_VERSION, EPOCH, SEED, WILL, SCRIPT, DEFECT, ALGORITHM };
 #define AT(field) offsetof(struct hil_settings, field)
 #define TEXT_ROW(key, field)                                                                                 \
     { key, TEXT, AT(field), 0, sizeof hil_settings.field }
@@ -71,6 +72,9 @@ static const struct row {
     TEXT_ROW("mqtt.topic", topic),
     TEXT_ROW("mqtt.payload", payload),
     TEXT_ROW("mqtt.filter", filter),
+    TEXT_ROW("jwt.audience", jwt_audience),
+    {"jwt.lifetime", NUMBER, AT(jwt_lifetime), 1, 604800},
+    {"jwt.alg", ALGORITHM, AT(jwt_alg), 0, sizeof hil_settings.jwt_alg},
     {"script", SCRIPT, AT(script), 0, sizeof hil_settings.script},
     {"reconnect", NUMBER, AT(reconnect), 0, 1000},
     {"backoff.base", NUMBER, AT(backoff_base), 1, 600000},
@@ -94,6 +98,7 @@ void hil_settings_init(void) {
     s->backoff_base = 500;
     s->backoff_cap = 30000;
     s->timeout = 8000;
+    s->jwt_lifetime = 3600;
     strcpy(s->client_id, "hil-device");
     strcpy(s->topic, "hil/device");
     strcpy(s->payload, "hello");
@@ -160,8 +165,13 @@ static const struct hil_defect_name *known_defect(size_t index) {
     return index - DEFECT_COUNT < count ? &own[index - DEFECT_COUNT] : NULL;
 }
 
+/* Those of the client, of the stack, and of what has its own, which would not name what it cannot do. */
+static uint32_t possible_defects(void) {
+    return CLIENT_DEFECTS | hil_tls_defects() | ~((1u << HIL_DEFECT_OWN_FIRST) - 1u);
+}
+
 static bool parse_defects(const char *text, uint32_t *out) {
-    uint32_t bits = 0, can = CLIENT_DEFECTS | hil_tls_defects();
+    uint32_t bits = 0, can = possible_defects();
     while (*text != '\0') {
         size_t len = strcspn(text, ",");
         const struct hil_defect_name *found = known_defect(0);
@@ -181,7 +191,7 @@ static bool parse_defects(const char *text, uint32_t *out) {
 
 size_t hil_settings_defect_names(char *out, size_t cap) {
     struct hil_text text = {.data = out, .cap = cap - 1};
-    uint32_t can = CLIENT_DEFECTS | hil_tls_defects();
+    uint32_t can = possible_defects();
     const struct hil_defect_name *known;
     for (size_t i = 0; (known = known_defect(i)) != NULL; i++) {
         if ((known->bit & can) == 0)

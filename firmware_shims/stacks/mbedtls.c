@@ -6,6 +6,7 @@
 #include "hil/service.h"
 #include "hil/shim.h"
 #include "mbedtls_hello.h"
+#include "mbedtls_hooks.h"
 #include "tls_common.h"
 
 #include <mbedtls/hmac_drbg.h>
@@ -104,8 +105,20 @@ static int on_send(void *user, const unsigned char *data, size_t len) {
     return net_rc == HIL_NET_RESET ? MBEDTLS_ERR_NET_CONN_RESET : MBEDTLS_ERR_NET_SEND_FAILED;
 }
 
+__attribute__((weak)) int hil_mbedtls_before_read(size_t cap) {
+    (void)cap;
+    return HIL_MBEDTLS_READ;
+}
+
+__attribute__((weak)) void hil_mbedtls_set_up(struct mbedtls_ssl_context *context) {
+    (void)context;
+}
+
 static int on_recv(void *user, unsigned char *data, size_t cap) {
     (void)user;
+    int instead = hil_mbedtls_before_read(cap);
+    if (instead != HIL_MBEDTLS_READ)
+        return instead;
     net_rc = hil_service_recv(data, cap, time_left());
     if (net_rc > 0)
         return net_rc;
@@ -280,6 +293,7 @@ static int configure(const struct hil_tls_config *config) {
     mbedtls_ssl_conf_ca_chain(&conf, &ca, NULL);
     if ((rc = mbedtls_ssl_setup(&ssl, &conf)) != 0)
         return api("mbedtls_ssl_setup", rc);
+    hil_mbedtls_set_up(&ssl);
     mbedtls_ssl_set_bio(&ssl, NULL, on_send, on_recv, NULL);
     if ((rc = api("mbedtls_ssl_set_hostname", mbedtls_ssl_set_hostname(&ssl, config->host))) != 0)
         return rc;
