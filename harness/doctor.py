@@ -78,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def kind_of(target: str) -> str:
-    return "qemu" if target.startswith("qemu") else "native" if target.startswith("native") else "board"
+    if target.startswith("native") or target.endswith("-sim"):
+        return "native"
+    return "qemu" if target.startswith("qemu") else "board"
 
 
 def runs(target: Target, checks: Iterable[Check]) -> bool:
