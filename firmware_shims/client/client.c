@@ -3,6 +3,7 @@
 
 #include "hil/board.h"
 #include "hil/shim.h"
+#include "hil/sign.h"
 #include "hil/tls.h"
 #include "hil_build_id.h"
 #include "script.h"
@@ -15,7 +16,7 @@ static const char *const RESETS[] = {"power", "pin", "software", "watchdog"};
 
 /* The defects that can be switched on, in as many lines as they need. */
 static void say_defects(void) {
-    char names[400];
+    char names[800];
     size_t len = hil_settings_defect_names(names, sizeof names);
     for (size_t at = 0; at < len;) {
         size_t end = len - at > LIST_MAX ? at + LIST_MAX : len;
@@ -32,8 +33,8 @@ int hil_client_main(void) {
         return -1;
     hil_shim_init();
     hil_settings_init();
-    hil_event("boot", "build=%s board=%s stack=%s proto=1 level=command caps=%s,mqtt3.1.1,mqtt5 reset=%s",
-              HIL_BUILD_ID, hil_board_name(), hil_tls_stack(), hil_tls_caps(),
+    hil_event("boot", "build=%s board=%s stack=%s proto=1 level=command caps=%s,mqtt3.1.1,mqtt5%s reset=%s",
+              HIL_BUILD_ID, hil_board_name(), hil_tls_stack(), hil_tls_caps(), hil_can_sign() ? ",jwt" : "",
               RESETS[hil_board_reset_cause()]);
     say_defects(); /* lines of their own: 240 bytes do not hold both lists */
     hil_event("ready", NULL);

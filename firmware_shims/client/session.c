@@ -5,6 +5,7 @@
 #include "hil/net.h"
 #include "hil/service.h"
 #include "hil/shim.h"
+#include "jwt_password.h"
 #include "link.h"
 #include "settings.h"
 
@@ -180,9 +181,12 @@ static int send_connect(void) {
         connect.username = hil_slice_of(s->username);
     if (s->password[0] != '\0')
         connect.password = hil_slice_of(s->password);
+    int rc = s->jwt_audience[0] != '\0' ? hil_jwt_password(&connect.password) : 0;
+    if (rc != 0)
+        return hil_fail("mqtt", rc, false);
     hil_session.server_max_packet = 0;
-    int rc = hil_session_send("hil_mqtt_connect",
-                              hil_mqtt_connect(hil_session_tx, sizeof hil_session_tx, &connect));
+    rc = hil_session_send("hil_mqtt_connect",
+                          hil_mqtt_connect(hil_session_tx, sizeof hil_session_tx, &connect));
     if (rc == 0)
         hil_event("mqtt", "state=connect_sent");
     return rc;

@@ -170,36 +170,44 @@ static uint32_t possible_defects(void) {
     return CLIENT_DEFECTS | hil_tls_defects() | ~((1u << HIL_DEFECT_OWN_FIRST) - 1u);
 }
 
-static bool parse_defects(const char *text, uint32_t *out) {
-    uint32_t bits = 0, can = possible_defects();
+static bool parse_defects(const char *text, uint32_t *out, uint32_t *tokens) {
+    uint32_t bits = 0, can = possible_defects(), token_bits = 0;
     while (*text != '\0') {
         size_t len = strcspn(text, ",");
         const struct hil_defect_name *found = known_defect(0);
         for (size_t i = 1;
              found != NULL && (strlen(found->name) != len || memcmp(found->name, text, len) != 0); i++)
             found = known_defect(i);
-        if (found == NULL || (found->bit & can) == 0)
+        uint32_t token = found == NULL ? hil_jwt_fault(text, len) : 0;
+        if (token == 0 && (found == NULL || (found->bit & can) == 0))
             return false;
-        bits |= found->bit;
+        bits |= found != NULL ? found->bit : 0;
+        token_bits |= token;
         text += len;
         if (*text == ',')
             text++;
     }
     *out = bits;
+    *tokens = token_bits;
     return true;
+}
+
+static void add_name(struct hil_text *text, const char *name) {
+    if (text->len > 0)
+        hil_text_bytes(text, ",", 1);
+    hil_text_string(text, name);
 }
 
 size_t hil_settings_defect_names(char *out, size_t cap) {
     struct hil_text text = {.data = out, .cap = cap - 1};
     uint32_t can = possible_defects();
     const struct hil_defect_name *known;
-    for (size_t i = 0; (known = known_defect(i)) != NULL; i++) {
-        if ((known->bit & can) == 0)
-            continue;
-        if (text.len > 0)
-            hil_text_bytes(&text, ",", 1);
-        hil_text_string(&text, known->name);
-    }
+    for (size_t i = 0; (known = known_defect(i)) != NULL; i++)
+        if ((known->bit & can) != 0)
+            add_name(&text, known->name);
+    const char *token;
+    for (size_t i = 0; (token = hil_jwt_fault_name(i)) != NULL; i++)
+        add_name(&text, token);
     out[text.len] = '\0';
     return text.len;
 }
@@ -230,7 +238,7 @@ static const char *set_row(const struct row *row, const char *value) {
         good = parse_seed(value, (uint8_t *)field);
         break;
     case DEFECT:
-        good = parse_defects(value, &hil_settings.defects);
+        good = parse_defects(value, &hil_settings.defects, &hil_settings.jwt_faults);
         break;
     case WILL:
         good = *value == '\0' || parse_will(value, &will);
@@ -238,12 +246,15 @@ static const char *set_row(const struct row *row, const char *value) {
     case SCRIPT:
         good = hil_script_valid(value);
         break;
+    case ALGORITHM:
+        good = *value == '\0' || strcmp(value, "RS256") == 0 || strcmp(value, "ES256") == 0;
+        break;
     case TEXT:
         break;
     }
     if (!good)
         return "bad_value";
-    if (row->kind == TEXT || row->kind == WILL || row->kind == SCRIPT) {
+    if (row->kind == TEXT || row->kind == WILL || row->kind == SCRIPT || row->kind == ALGORITHM) {
         if (strlen(value) >= row->max)
             return "too_long";
         memcpy(field, value, strlen(value) + 1);

@@ -30,6 +30,8 @@ struct hil_settings {
     uint32_t reconnect, backoff_base, backoff_cap;
     uint32_t resume, timeout, uart_log;
     uint32_t defects;
+    char jwt_audience[128], jwt_alg[8]; /* "": no token; by the key */
+    uint32_t jwt_lifetime, jwt_faults;  /* faults: jwt_password.h */
 };
 
 extern struct hil_settings hil_settings;

@@ -53,6 +53,11 @@ static const struct hil_defect_name OWN_DEFECTS[] = {
     {"small_cert_buffer", HIL_NETX_SMALL_CERT_BUFFER},
     {"tls13_only", HIL_NETX_TLS13_ONLY},
     {"tls13_forced", HIL_NETX_TLS13_FORCED},
+    {"primary_root_only", HIL_NETX_PRIMARY_ONLY},
+    {"backup_root_only", HIL_NETX_BACKUP_ONLY},
+#ifdef NX_MODEL
+    {"ecc_engine", HIL_NETX_ECC_ENGINE},
+#endif
 };
 
 const struct hil_defect_name *hil_own_defects(size_t *count) {

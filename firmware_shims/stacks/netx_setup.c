@@ -208,7 +208,9 @@ static UINT add_trusted(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *fir
     size_t at = 0;
     int len = 0;
     UCHAR *data;
-    while ((data = keep_der(config->ca, &at, &len)) != NULL && cert != NULL) {
+    for (unsigned n = 0; (data = keep_der(config->ca, &at, &len)) != NULL && cert != NULL; n++) {
+        if (defect(n == 0 ? HIL_NETX_BACKUP_ONLY : HIL_NETX_PRIMARY_ONLY))
+            continue;
         UINT code =
             hil_netx_api("nx_secure_x509_certificate_initialize",
                          nx_secure_x509_certificate_initialize(cert, data, (USHORT)len, NX_NULL, 0, NX_NULL,
@@ -301,6 +303,7 @@ static UINT add_own(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certifi
 
 static UINT set_versions(NX_SECURE_TLS_SESSION *session, bool with_13, bool only_13) {
 #ifdef NX_MODEL
+    nx_model_ecc_engine(defect(HIL_NETX_ECC_ENGINE));
     nx_model_no_downgrade(only_13);
 #elif !defined(NX_SECURE_TLS_DISABLE_PROTOCOL_VERSION_DOWNGRADE)
     if (only_13) /* decided when the library is built */

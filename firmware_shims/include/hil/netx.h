@@ -53,7 +53,7 @@ static inline ULONG hil_netx_ticks(uint32_t ms) {
 #endif
 #define HIL_NETX_STORE_CERTS 6 /* more trusted CAs than one, and intermediates of our own */
 
-/* Defects of stories 000 and 001. The names are in stacks/netx.c. */
+/* Defects of stories 000, 001 and (the last three) 003. The names are in stacks/netx.c. */
 enum {
     HIL_NETX_CERT_AS_TRUSTED = 1u << 16,   /* nx_secure_tls_trusted_certificate_add for our own certificate */
     HIL_NETX_NO_AEAD = 1u << 17,           /* the table of a build without NX_SECURE_ENABLE_AEAD_CIPHER */
@@ -65,7 +65,10 @@ enum {
     HIL_NETX_SMALL_BUFFER = 1u << 23,      /* packet buffer of 2,048 bytes */
     HIL_NETX_SMALL_CERT_BUFFER = 1u << 24, /* remote certificates get 256 bytes each */
     HIL_NETX_TLS13_ONLY = 1u << 25,        /* built with NX_SECURE_TLS_DISABLE_PROTOCOL_VERSION_DOWNGRADE */
-    HIL_NETX_TLS13_FORCED = 1u << 26       /* TLS 1.3 where 1.2 was asked for (`tls.max`) */
+    HIL_NETX_TLS13_FORCED = 1u << 26,      /* TLS 1.3 where 1.2 was asked for (`tls.max`) */
+    HIL_NETX_ECC_ENGINE = 1u << 27, /* the crypto engine fails each ECDSA verification (only in the model) */
+    HIL_NETX_PRIMARY_ONLY = 1u << 28, /* of the roots given only the first becomes a trusted certificate */
+    HIL_NETX_BACKUP_ONLY = 1u << 29   /* all but the first */
 };
 
 /* What the set-up uses next. The blobs (PEM or DER) and the name must stay alive until the session is

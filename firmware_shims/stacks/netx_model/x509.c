@@ -16,8 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_ALL             20 /* bytes of wolfCrypt's hash of a name */
-#define TYPE_UNSUPPORTED_KEY 0x10Du
+#define NAME_ALL              20 /* bytes of wolfCrypt's hash of a name */
+#define TYPE_UNSUPPORTED_KEY  0x10Du
+#define CRYPTO_NOT_SUCCESSFUL 0x20009u
+
+static bool engine_broken;
+
+VOID nx_model_ecc_engine(UINT broken) {
+    engine_broken = broken != 0;
+}
 
 /* A parsed certificate; NULL and *code when NetX would not parse it. */
 static DecodedCert *decode(const UCHAR *data, size_t len, UINT *code) {
@@ -188,6 +195,8 @@ static UINT check_signature(const DecodedCert *cert, const DecodedCert *issuer) 
     enum wc_HashType hash = hash_of(cert->signatureOID, &known, &ec);
     if (!known)
         return NX_SECURE_TLS_UNKNOWN_CERT_SIG_ALGORITHM;
+    if (ec && engine_broken)
+        return CRYPTO_NOT_SUCCESSFUL;
     if (ec)
         return verify_ec(hash, cert, issuer) ? NX_SUCCESS : NX_SECURE_TLS_CERTIFICATE_SIG_CHECK_FAILED;
     return verify_rsa(hash, cert, issuer) ? NX_SUCCESS : NX_SECURE_X509_PKCS7_PARSING_FAILED;

@@ -10,6 +10,10 @@
 /* true: as built with NX_SECURE_TLS_DISABLE_PROTOCOL_VERSION_DOWNGRADE: TLS 1.3 offers no 1.2 beside it. */
 VOID nx_model_no_downgrade(UINT on);
 
+/* true: ECDSA verifications end in NX_CRYPTO_NOT_SUCCESSFUL, as with a crypto engine that is set up wrongly.
+ */
+VOID nx_model_ecc_engine(UINT broken);
+
 /* The seed of the next session's random generator (32 bytes, kept). */
 VOID nx_model_seed(const UCHAR *seed);
 
