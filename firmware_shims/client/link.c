@@ -132,10 +132,12 @@ __attribute__((weak)) const char *hil_link_name(void) {
     return hil_settings.host;
 }
 
-static int open_tls(void) {
+static int open_tls(unsigned attempt) {
     const struct hil_settings *s = &hil_settings;
     struct hil_tls_config config = {
         .host = hil_link_name(),
+        .address = s->address,
+        .port = (uint16_t)s->port,
         .min_version = s->tls_min,
         .max_version = s->tls_max != 0 ? s->tls_max : s->tls_min,
         .ca = hil_settings_slot(hil_defect_on(HIL_DEFECT_WRONG_CA) ? HIL_SLOT_CA_ALT : HIL_SLOT_CA),
@@ -155,6 +157,12 @@ static int open_tls(void) {
         config.cert = config.key = (struct hil_blob){NULL, 0};
     struct hil_tls_result result = {.alert = -1, .alert_sent = -1};
     int rc = hil_tls_open(&config, &result);
+    if (hil_tls_opens_tcp() && result.tcp <= 0) {
+        hil_event("tcp", "state=%s rc=%d attempt=%u detail=%d", result.tcp == 0 ? "connected" : "failed",
+                  result.tcp, attempt, result.rc);
+        if (result.tcp != 0)
+            return hil_fail("tcp", result.rc, true);
+    }
     tls_event(rc == 0 ? "ok" : "failed", &result);
     if (rc == 0)
         return 0;
@@ -164,11 +172,27 @@ static int open_tls(void) {
     return hil_fail("tls", result.rc, true);
 }
 
+__attribute__((weak)) bool hil_tls_opens_tcp(void) {
+    return false;
+}
+
+/* A module that opens TCP and TLS in one. */
+static int open_offloaded(unsigned attempt) {
+    hil_link_state("tls");
+    if (open_tls(attempt) != 0)
+        return -1;
+    up = SECURE;
+    machine_defects();
+    return 0;
+}
+
 int hil_link_open(unsigned attempt) {
     const struct hil_settings *s = &hil_settings;
     hil_link_state("tcp");
     hil_link_log("net: connecting");
     flood(FLOOD_CONNECT);
+    if (s->tls_min != 0 && hil_tls_opens_tcp())
+        return open_offloaded(attempt);
     int rc = hil_net_connect(s->host, s->address, (uint16_t)s->port, s->timeout);
     hil_event_api("hil_net_connect", rc, 0);
     if (rc != HIL_NET_OK) {
@@ -182,7 +206,7 @@ int hil_link_open(unsigned attempt) {
         return 0;
     hil_link_state("tls");
     hil_link_log("tls: handshake");
-    if (open_tls() == 0) {
+    if (open_tls(attempt) == 0) {
         up = SECURE;
         return 0;
     }

@@ -46,9 +46,11 @@ struct hil_blob {
 };
 
 struct hil_tls_config {
-    const char *host; /* verified and sent as SNI */
-    int min_version;  /* 12 or 13 */
-    int max_version;  /* 12 or 13 */
+    const char *host;    /* verified and sent as SNI */
+    const char *address; /* as for hil_net_connect, with `port`: for hil_tls_opens_tcp() */
+    uint16_t port;
+    int min_version; /* 12 or 13 */
+    int max_version; /* 12 or 13 */
     struct hil_blob ca, cert, key;
     const char *suites, *groups,
         *sigalgs;        /* IANA names (suites: or the stack's own), comma list; NULL or "": default */
@@ -68,11 +70,17 @@ struct hil_tls_result {
     const char *version;   /* "1.2", "1.3" */
     const char *suite;     /* IANA or stack name */
     bool resumed;
+    int tcp; /* where hil_tls_opens_tcp(): HIL_NET_*, or HIL_TLS_TCP_NOT_TRIED */
 };
+#define HIL_TLS_TCP_NOT_TRIED 1
 
 const char *hil_tls_stack(void); /* "mbedtls-2.28.3" */
 const char *hil_tls_caps(void);  /* "tls1.2,tls1.3,resume" */
 uint32_t hil_tls_defects(void);  /* those of HIL_DEFECT_* it can do */
+
+/* True for a module that does TCP and TLS in one command: hil_net_connect is then called for plain TCP only.
+ * Weak: false (client/link.c). */
+bool hil_tls_opens_tcp(void);
 
 /* Handshake over the connected hil_net, whose bytes go through hil_service_recv/_send (service.h). 0 or -1
  * with *result filled in either case; after -1 the client calls hil_tls_close(false, true). */
