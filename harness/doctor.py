@@ -21,6 +21,7 @@ TOOL_TIMEOUT = 10.0
 LEAST_DISK = 500 << 20  # bytes; a run of the whole catalogue takes about 30 MB
 PROGRAMS = (
     "hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-uplink", "hil-vboard", "hil-ntp", "libhil-keylog.so",
+    "libhil-sni.so",
 )  # fmt: skip
 TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("mosquitto", ("-h",), "mosquitto", "all"),

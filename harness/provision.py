@@ -57,6 +57,9 @@ def settings(item: PlanItem, profile: Profile, address: str, port: int, defects:
     if profile.users:
         user, password = next(iter(profile.users.items()))
         values |= {"mqtt.username": user, "mqtt.password": password}
+    if profile.tokens:  # the service ignores the user name; MQTT 3.1.1 wants one beside a password
+        client = next(iter(profile.tokens.devices))
+        values |= {"mqtt.client_id": client, "mqtt.username": "unused", "jwt.audience": profile.tokens.audience}
     values |= device.set
     if not profile.tls and device.set.get("tls.min", "none") != "none":
         values.pop("tls.max")  # the scenario wants TLS towards a plain listener

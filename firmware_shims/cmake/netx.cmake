@@ -3,6 +3,11 @@
 set(HIL_STACK_SOURCES ${HIL_ROOT}/stacks/netx.c ${HIL_ROOT}/stacks/netx_setup.c ${HIL_ROOT}/stacks/netx_pem.c
   ${HIL_ROOT}/stacks/tls_common.c)
 
+option(HIL_NETX_TLS13 "NetX Secure with TLS 1.3 (the Synergy Software Package has none)" ON)
+if(NOT HIL_NETX_TLS13)
+  target_compile_definitions(hil_board_flags INTERFACE NX_SECURE_TLS_TLS_1_3_ENABLED=0)
+endif()
+
 function(hil_add_stack_library)
   set(dir ${HIL_LIB_SOURCES}/wolfssl)
   set(model ${HIL_ROOT}/stacks/netx_model)

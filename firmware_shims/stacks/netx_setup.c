@@ -373,7 +373,11 @@ static UINT fill_session(NX_SECURE_TLS_SESSION *session, bool with_13, bool only
 
 UINT hil_netx_tls_setup(struct NXD_MQTT_CLIENT_STRUCT *client, NX_SECURE_TLS_SESSION *session,
                         NX_SECURE_X509_CERT *certificate, NX_SECURE_X509_CERT *trusted) {
+#if NX_SECURE_TLS_TLS_1_3_ENABLED
     bool with_13 = config->max_version >= 13 || defect(HIL_NETX_TLS13_ONLY) || defect(HIL_NETX_TLS13_FORCED);
+#else
+    bool with_13 = false;
+#endif
     bool only_13 = with_13 && (config->min_version >= 13 || defect(HIL_NETX_TLS13_ONLY));
     UINT code;
     (void)client;

@@ -51,6 +51,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     acl: tuple[str, ...] = ()
     identity_as_username: bool = False
     tokens: Tokens | None = None
+    demand_sni: bool = False
     max_packet: int = 0
     trust: tuple[str, ...] = ()
     device: str = ""
@@ -89,6 +90,7 @@ def _check(where: str, profile: Profile) -> None:
         "crl": bool(profile.crl) and profile.client_certificate == "none",
         "identity_as_username": profile.identity_as_username and profile.client_certificate == "none",
         "tokens": profile.tokens is not None and bool(profile.users or not profile.tokens.devices),
+        "demand_sni": profile.demand_sni and not profile.tls,
         "max_packet": profile.max_packet < 0,
         "tls": not profile.tls and any((profile.certificate, profile.versions, profile.groups, profile.sigalgs)),
     }

@@ -36,6 +36,8 @@ STOP_TIMEOUT = 3.0
 SIGTERM_INTERVAL = 0.25
 PORT_ATTEMPTS = 10
 KEYLOG_LIBRARY = "libhil-keylog.so"
+SNI_LIBRARY = "libhil-sni.so"
+SNI_ARMED = "hil-sni: server_name is demanded"  # harness/sni/sni.h
 
 _IN_USE = "Address already in use"
 
@@ -141,7 +143,11 @@ def find_mosquitto() -> Path:
 
 
 def keylog_library() -> Path:
-    library = BIN / KEYLOG_LIBRARY
+    return preload_library(KEYLOG_LIBRARY)
+
+
+def preload_library(name: str) -> Path:
+    library = BIN / name
     if not library.is_file():
         raise LabError("lab.tool_missing", f"{library} is not built", "cmake --build build/host")
     return library.resolve()
@@ -170,11 +176,14 @@ def _environment(profile: Profile, where: configuration.Files, keys: Path | None
     env |= {"TZ": "UTC", "LC_ALL": "C"}
     if profile.tls:
         env["OPENSSL_CONF"] = str(where.openssl)
-    if keys is not None:
-        library = keylog_library()
+    libraries = [keylog_library()] if keys is not None else []
+    if profile.demand_sni:
+        libraries.append(preload_library(SNI_LIBRARY))
+    if libraries:
         # LD_PRELOAD takes spaces for separators, so the folder goes where they are none.
-        env["LD_PRELOAD"] = library.name
-        env["LD_LIBRARY_PATH"] = ":".join(filter(None, (str(library.parent), env.get("LD_LIBRARY_PATH"))))
+        env["LD_PRELOAD"] = ":".join(library.name for library in libraries)
+        env["LD_LIBRARY_PATH"] = ":".join(filter(None, (str(libraries[0].parent), env.get("LD_LIBRARY_PATH"))))
+    if keys is not None:
         env["HIL_KEYLOG"] = str(keys)
     return env
 
@@ -241,6 +250,9 @@ def _ready(
             "lab.broker_failed", f"mosquitto cannot start with profile {profile.name}: {log.last_error()}",
             _advice(log.lines, log.path),
         )
+    if profile.demand_sni and log.wait(SNI_ARMED, 0) is None:
+        raise LabError("lab.broker_failed", "mosquitto serves clients without server_name: libhil-sni.so was ignored",
+                       "a setuid, capability-carrying or static mosquitto ignores LD_PRELOAD: remove those")
     for address, port in sockets:
         if port is not None and not ports.listening(address, port):
             raise LabError("lab.broker_failed", f"mosquitto says it runs, but nothing listens at {address}:{port}",

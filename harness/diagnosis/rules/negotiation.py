@@ -162,6 +162,9 @@ def named_by_alert(story: Story) -> Iterable[Claim]:
             continue
         if alert.code == 109:
             absent = missing_extensions(hello)
+            if not absent and not hello.get("sni"):  # RFC 8446 9.2: from a server that demands the name
+                yield _named("tls.sni_missing", alert, hello, "no server name in the ClientHello")
+                continue
             what = ", ".join(extension_name(e) for e in absent) or "one that the broker needs"
             yield _named("tls.missing_extension", alert, hello, f"mandatory extension missing: {what}")
         elif alert.code == 112:

@@ -55,4 +55,4 @@ def check(clause: str) -> Callable[[Check], Check]:
     return register
 
 
-from harness.verdict.checks import client_hello, keyshare, mqtt, tls  # noqa: E402, F401 (they register themselves)
+from harness.verdict.checks import client_hello, jwt, keyshare, mqtt, tls  # noqa: E402, F401 (they register themselves)

@@ -7,7 +7,9 @@
 #include "nx_api.h"
 
 #define NX_SECURE_TLS_TLS_1_2_ENABLED 1
+#ifndef NX_SECURE_TLS_TLS_1_3_ENABLED
 #define NX_SECURE_TLS_TLS_1_3_ENABLED 1
+#endif
 
 #define NX_SECURE_TLS_VERSION_TLS_1_2 0x0303
 #define NX_SECURE_TLS_VERSION_TLS_1_3 0x0304
