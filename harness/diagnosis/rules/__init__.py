@@ -21,6 +21,7 @@ from harness.diagnosis.rules import (
     netx,
     protocol,
     server_certificate,
+    socket_chip,
 )
 from harness.diagnosis.rules.claim import Rule
 
@@ -34,6 +35,7 @@ ALWAYS: tuple[Rule, ...] = (
     device.faults,  # device.hard_fault, device.watchdog_reset
     device.connack_misparsed,  # device.connack_misparsed
     device.read_gated,  # device.read_gated_on_socket
+    socket_chip.connack_unread,  # the same, where the device says that it waited
     netx.session_lost,  # mqtt.broker_closed
 )
 
@@ -100,6 +102,8 @@ FAILED: tuple[Rule, ...] = (
     device.silent,  # device.silent
     device.session_not_released,  # device.session_not_released
     device.transport,  # device.transport_returned_zero, .transport_overreported
+    socket_chip.over_reported,  # device.transport_overreported
+    socket_chip.address_for_name,  # server_certificate.name_mismatch, tls.sni_missing
     device.retry_storm,  # device.retry_storm
     device.at_module,  # at_module.*
 )
