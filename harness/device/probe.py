@@ -20,7 +20,7 @@ from harness.device.boards import emulated, open_board
 from harness.device.flash.base import FlashError
 from harness.device.virtual import VirtualBoard
 from harness.device.wiring import Wiring, wired
-from harness.errors import LabError, UsageError
+from harness.errors import LabError
 from harness.evidence import uplink
 from harness.lab import inventory, quarantine
 from harness.lab.pool import BOARD_CAUSES, Held, Pool, Use
@@ -196,7 +196,7 @@ class Kept:
         self._end(name)
         if target.board not in PARTS:
             what = f"target {target.id}: no virtual board is a `{target.board}`"
-            raise UsageError(what, f"there are: {', '.join(PARTS)}")
+            raise LabError("lab.tool_missing", what, f"there are: {', '.join(PARTS)}; describe a real one in lab.toml")
         folder = self._run_dir / "secrets" / "vb" / f"{name}.{self._pool.turn}"
         made = VirtualBoard(folder, *PARTS[target.board])
         self._virtual[name] = made, Use(name, None, Held(), fresh=True)
