@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,7 +253,7 @@ def open_bench(
     prepared = read_prepared(run_dir)
     options = prepared.options
     table = find(target or prepared.targets[0], load_targets())
-    boards = pool.Pool(run_dir / BOARDS, prepared.boards, prepared.refused, turn, zlib.crc32(bytes(run_dir)))
+    boards = pool.Pool(run_dir / BOARDS, prepared.boards, prepared.refused, turn)
     return Bench(
         run_dir=run_dir,
         target=table,

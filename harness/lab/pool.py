@@ -215,18 +215,16 @@ class Use:
 
 class Pool:
     """The run's boards, for its workers. `folder` is the run's own; `boards`: ids by target; `refused`: why a target
-    has none, as (cause, what, fix). `turn`: this worker's number, so that workers begin with different boards; `first`:
-    where worker 0 begins, another in each run, so that a run with few workers does not always wear the same ones."""
+    has none, as (cause, what, fix). `turn`: this worker's number, so that workers begin with different boards."""
 
     def __init__(
         self, folder: Path, boards: Mapping[str, Sequence[str]], refused: Mapping[str, tuple[str, str, str]],
-        turn: int = 0, first: int = 0,
+        turn: int = 0,
     ) -> None:  # fmt: skip
         self._folder = folder
         self._boards = boards
         self._refused = refused
         self.turn = turn
-        self._first = first
         self._last: dict[str, str] = {}
 
     def serves(self, target: str) -> bool:
@@ -264,7 +262,7 @@ class Pool:
     def _order(self, target: str) -> list[str]:
         ids = list(self._boards[target])
         first = self._last.get(target)
-        at = ids.index(first) if first in ids else (self._first + self.turn) % len(ids)
+        at = ids.index(first) if first in ids else self.turn % len(ids)
         return ids[at:] + ids[:at]
 
     def _state(self, board: str) -> Path:

@@ -107,10 +107,18 @@ class Shelf:
         self.folder = folder
         self.boards = boards
         self.witness = witness
-        (folder / "lab.toml").write_text(lab)
+        self._lab = lab
+        self.turn(0)
         self.environment = {
             "HIL_LAB": str(folder / "lab.toml"), "HIL_LOCKS": str(folder / "locks"), "HIL_STATE": str(folder / "state"),
         }  # fmt: skip
+
+
+    def turn(self, by: int) -> None:
+        """lab.toml with its boards in another order: workers begin with the first ones."""
+        head, *rows = self._lab.split("[[board]]\n")
+        rows = rows[by % len(rows) :] + rows[: by % len(rows)]
+        (self.folder / "lab.toml").write_text("[[board]]\n".join([head, *rows]))
 
 
 @contextlib.contextmanager

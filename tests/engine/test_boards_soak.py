@@ -114,6 +114,7 @@ def test_holders_are_killed_and_no_board_is_lost(boards: Shelf) -> None:
                "--max-worker-restart=100000")  # fmt: skip
     number = killed_workers = killed_runs = 0
     while time.monotonic() < until:
+        boards.turn(number * 5)
         run = Run(boards, number, *endless)
         number += 1
         try:
