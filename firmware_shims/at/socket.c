@@ -16,6 +16,7 @@
 
 static int sock = -1;
 static int detail;
+static bool crl_wanted; /* as the module was last told; it starts with false */
 static uint32_t stored; /* checksum of what the module holds, 0: nothing known */
 
 const char *hil_tls_stack(void) {
@@ -138,9 +139,11 @@ static int provision(const struct hil_tls_config *config) {
         rc = upload("Cert", config->cert.data, config->cert.len);
     if (rc == 0 && config->key.data != NULL && config->key.len > 0)
         rc = upload("Key", config->key.data, config->key.len);
+    bool crl = (config->defects & HIL_AT_CRL_WANTED) != 0;
+    if (rc == 0 && crl != crl_wanted)
+        rc = plain(crl ? "AT+S.SCFG=tls_crl,1" : "AT+S.SCFG=tls_crl,0", COMMAND_MS);
     if (rc == 0)
-        rc = plain((config->defects & HIL_AT_CRL_WANTED) != 0 ? "AT+S.SCFG=tls_crl,1" : "AT+S.SCFG=tls_crl,0",
-                   COMMAND_MS);
+        crl_wanted = crl;
     if (rc == 0)
         rc = plain("AT+S.TLSCERT=content,1", COMMAND_MS);
     if (rc == 0)
@@ -155,6 +158,7 @@ static int ready(uint32_t timeout_ms) {
         return 0;
     sock = -1;
     stored = 0;
+    crl_wanted = false;
     detail = hil_at_start(timeout_ms);
     return detail;
 }

@@ -251,9 +251,11 @@ static void execute(struct module *m, const struct at_command *c) {
     case AT_CERT_CERT:
         done(m, store_set_own(&m->store, m->data, c->length), ERROR_CERT, "Request failed");
         break;
-    case AT_CERT_KEY:
-        done(m, store_set_key(&m->store, m->data, c->length), ERROR_CERT, "Request failed");
+    case AT_CERT_KEY: {
+        int bad = store_set_key(&m->store, m->data, c->length);
+        done(m, bad == 0, ERROR_CERT, bad == 2 ? "Key does not fit certificate" : "Request failed");
         break;
+    }
     case AT_CERT_AUTH:
         done(m, store_set_id(&m->store, m->data, c->length), ERROR_CERT, "Request failed");
         break;

@@ -86,7 +86,7 @@ bool store_set_own(struct store *store, const uint8_t *data, size_t len) {
     return store->own != NULL;
 }
 
-bool store_set_key(struct store *store, const uint8_t *data, size_t len) {
+int store_set_key(struct store *store, const uint8_t *data, size_t len) {
     EVP_PKEY_free(store->key);
     if (is_pem(data, len)) {
         BIO *bio = BIO_new_mem_buf(data, (int)len);
@@ -96,8 +96,16 @@ bool store_set_key(struct store *store, const uint8_t *data, size_t len) {
         const uint8_t *at = data;
         store->key = d2i_AutoPrivateKey(NULL, &at, (long)len);
     }
+    bool fits =
+        store->key == NULL || store->own == NULL || X509_check_private_key(store->own, store->key) == 1;
     ERR_clear_error();
-    return store->key != NULL;
+    if (store->key == NULL)
+        return 1;
+    if (fits)
+        return 0;
+    EVP_PKEY_free(store->key);
+    store->key = NULL;
+    return 2;
 }
 
 bool store_set_id(struct store *store, const uint8_t *data, size_t len) {

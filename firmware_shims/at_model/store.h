@@ -32,7 +32,8 @@ void store_clean(struct store *store);
  * which it does for DER only. */
 bool store_add_ca(struct store *store, const uint8_t *data, size_t len, bool *key_id);
 bool store_set_own(struct store *store, const uint8_t *data, size_t len);
-bool store_set_key(struct store *store, const uint8_t *data, size_t len);
+/* 0, 1: no key, 2: it does not fit the certificate. */
+int store_set_key(struct store *store, const uint8_t *data, size_t len);
 
 /* The identifier of the CA that came last: these bytes, compared as they are. */
 bool store_set_id(struct store *store, const uint8_t *data, size_t len);

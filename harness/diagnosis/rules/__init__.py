@@ -7,6 +7,7 @@ does not. `FINDINGS` look at what works. The order here has no effect: claims ar
 from __future__ import annotations
 
 from harness.diagnosis.rules import (
+    at_module,
     client_certificate,
     client_key,
     device,
@@ -49,7 +50,6 @@ FAILED: tuple[Rule, ...] = (
     network.reset,  # network.reset
     network.lost_bytes,  # tls.record_corrupt
     network.max_connections,  # mqtt.server_unavailable
-    network.at_module_socket,  # at_module.socket_refused
     protocol.tls_on_plain_port,  # protocol.tls_on_plain_port
     protocol.plain_mqtt_on_tls_port,  # protocol.plain_mqtt_on_tls_port
     protocol.not_tls,  # protocol.not_tls, tls.malformed_message
@@ -105,7 +105,7 @@ FAILED: tuple[Rule, ...] = (
     socket_chip.over_reported,  # device.transport_overreported
     socket_chip.address_for_name,  # server_certificate.name_mismatch, tls.sni_missing
     device.retry_storm,  # device.retry_storm
-    device.at_module,  # at_module.*
+    at_module.dialogue,  # at_module.*, server_certificate.*, client_key.*, certificate.wrong_format
 )
 
 FINDINGS: tuple[Rule, ...] = (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import NS, Story
-from harness.diagnosis.outcome import works
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     HIDDEN,
@@ -39,8 +38,8 @@ def by_code(story: Story) -> Iterable[Claim]:
     rank = 0
     seen: set[str] = set()
     for hit in story.uart:
-        if not hit.causes or hit.fields.get("level") == "1":
-            continue
+        if not hit.causes or hit.fields.get("level") == "1" or hit.stack == "spwf04":
+            continue  # an AT module's numbers mean what was said before them: rules/at_module.py
         for index, cause in enumerate(_plausible(hit)):
             later = cause == "device.session_not_released" and (rank > 0 or any(c.hellos for c in story.conns))
             if cause in seen or later:
@@ -205,11 +204,3 @@ def retry_storm(story: Story) -> Iterable[Claim]:
             evidence=(f"wire: {len(starts)} attempts in {sum(gaps):.1f} s, the last pause {gaps[-1]:.2f} s",),
             explain="The device reconnects without back-off.",
         )
-
-
-def at_module(story: Story) -> Iterator[Claim]:
-    """AT modules: faults that have their own remedy."""
-    for cause in ("at_module.identifier_not_binary", "at_module.clock_unset"):
-        evidence = first_told(story, cause)
-        if evidence and works(story) is not True:
-            yield Claim(id=cause, confidence="probable", weight=TOLD + 4, evidence=evidence)

@@ -232,10 +232,3 @@ def max_connections(story: Story) -> Iterable[Claim]:
 def is_cut_by_broker(conn: Conn) -> bool:
     """The broker ended it with RST or FIN and sent no payload at all."""
     return conn.established and conn.sender_first == "s" and not conn.payload("s")
-
-
-def at_module_socket(story: Story) -> Iterable[Claim]:
-    """The module could not open the TCP socket: an error before TLS."""
-    evidence = first_told(story, "at_module.socket_refused")
-    if evidence and not any(c.hellos for c in story.conns):
-        yield Claim(id="at_module.socket_refused", confidence="probable", weight=LIKELY, evidence=evidence)
