@@ -41,6 +41,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     broker_log: Path | None = None
     broker_config: Path | None = None
     keylog: Path | None = None
+    flash_log: Path | None = None  # what the flasher and the probe said
 
 
 class ServerCertificate(msgspec.Struct, frozen=True, kw_only=True):

@@ -308,7 +308,7 @@ def _stack(collected: Collected, target: Target) -> str:
 def _there(workdir: Path) -> Evidence:
     """Paths of what exists."""
     names = {"capture": "capture.pcapng", "uart": "uart.log", "broker_log": "broker.log",
-             "broker_config": "mosquitto.conf", "keylog": "secrets/keys.log"}  # fmt: skip
+             "broker_config": "mosquitto.conf", "keylog": "secrets/keys.log", "flash_log": "openocd.log"}  # fmt: skip
     found: dict[str, Any] = {key: workdir / name for key, name in names.items() if (workdir / name).is_file()}
     return Evidence(**found)
 

@@ -24,7 +24,8 @@ def _anchor(verdict: Verdict) -> str:
 
 
 def _files(evidence: Evidence, run_dir: Path) -> list[tuple[str, str]]:
-    named = {"capture": evidence.capture, "UART log": evidence.uart, "broker log": evidence.broker_log}
+    named = {"capture": evidence.capture, "UART log": evidence.uart, "broker log": evidence.broker_log,
+             "flash log": evidence.flash_log}  # fmt: skip
     found = []
     for name, path in named.items():
         if path is not None:

@@ -63,9 +63,10 @@ def _testcase(verdict: Verdict, suite: ET.Element) -> None:
             pass
     lines = [f"{verdict.verdict}: {verdict.why}"]
     for attempt in verdict.attempts:
+        evidence = attempt.evidence
         lines += [
             f"[[ATTACHMENT|{path}]]"
-            for path in (attempt.evidence.capture, attempt.evidence.uart, attempt.evidence.broker_log)
+            for path in (evidence.capture, evidence.uart, evidence.broker_log, evidence.flash_log)
             if path
         ]
     ET.SubElement(case, "system-out").text = clean("\n".join(lines))

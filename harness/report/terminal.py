@@ -82,7 +82,9 @@ def failure_block(verdict: Verdict, *, colour: bool, relative_to: Path | None = 
                 lines += _wrap("  fix     ", cause.fix)
     if verdict.attempts:
         evidence = verdict.attempts[-1].evidence
-        for label, path in (("capture", evidence.capture), ("uart", evidence.uart), ("broker", evidence.broker_log)):
+        files = {"capture": evidence.capture, "uart": evidence.uart, "broker": evidence.broker_log,
+                 "flash": evidence.flash_log}  # fmt: skip
+        for label, path in files.items():
             if path is not None:
                 shown = path.relative_to(relative_to) if relative_to and path.is_relative_to(relative_to) else path
                 lines.append(f"  {label:8}  {shown}")
