@@ -53,6 +53,7 @@ def wired(entry: BoardEntry, target: Target) -> Wiring:
         raise UsageError(f"board `{entry.id}`: key `broker_address` is missing", "an address of this host it can reach")
     elif not entry.capture:
         raise UsageError(f"board `{entry.id}`: key `capture` is missing", "the interface of this host towards it")
+    address = _numeric(entry.id, address)  # devices are told numbers
     runner = entry.runner or target.flash.flasher
     rig = Rig(
         board=entry.id, target=target.id, flasher=runner, config=target.flash.config_for(entry.runner),
@@ -63,7 +64,7 @@ def wired(entry: BoardEntry, target: Target) -> Wiring:
     return Wiring(
         board=entry.id, rig=rig, console=entry.serial, baud=entry.baud or target.console.baud, uplink=entry.uplink,
         framing=_framing(target), capture=None if entry.uplink else entry.capture, broker_address=address,
-        listen_address=LOOPBACK if entry.uplink else _numeric(entry.id, address), power=power.cycler(entry),
+        listen_address=LOOPBACK if entry.uplink else address, power=power.cycler(entry),
     )  # fmt: skip
 
 
