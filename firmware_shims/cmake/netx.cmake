@@ -28,11 +28,11 @@ function(hil_add_stack_library)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/wolfssl/user_settings.h CONTENT "#include \"${model}/user_settings.h\"\n")
   target_include_directories(hil_model_tls PUBLIC ${CMAKE_BINARY_DIR}/wolfssl)
 
-  add_library(hil_stack STATIC ${model}/host.c ${model}/tcp.c ${model}/tables.c ${model}/codes.c ${model}/x509.c
+  add_library(hil_stack STATIC ${HIL_NETX_HOST} ${model}/tcp.c ${model}/tables.c ${model}/codes.c ${model}/x509.c
     ${model}/tls.c ${model}/mqtt.c ${model}/board.c)
   target_include_directories(hil_stack PUBLIC ${model}/include ${HIL_ROOT}/include ${HIL_ROOT}/stacks)
   target_compile_definitions(hil_stack PUBLIC NX_MODEL=1)
-  target_link_libraries(hil_stack PRIVATE hil_model_tls hil_flags)
+  target_link_libraries(hil_stack PRIVATE hil_model_tls hil_flags ${HIL_BOARD_LIBS})
   # An object, not a member of the archive: the client has weak functions of these names.
   add_library(hil_sign OBJECT ${HIL_ROOT}/stacks/wolfcrypt_sign.c)
   target_link_libraries(hil_sign PRIVATE hil_model_tls hil_flags)
@@ -42,8 +42,9 @@ function(hil_add_stack_library)
 endfunction()
 
 # The shim's own TCP takes the place of the board's.
-if(HIL_BOARD STREQUAL native)
-  list(REMOVE_ITEM HIL_BOARD_SOURCES ${HIL_ROOT}/net/posix.c)
+if(HIL_BOARD MATCHES native)
+  list(REMOVE_ITEM HIL_BOARD_SOURCES ${HIL_ROOT}/net/posix.c ${HIL_ROOT}/net/lwip.c)
+  set(HIL_NETX_HOST ${HIL_ROOT}/stacks/netx_model/host$<$<STREQUAL:${HIL_BOARD},native_ppp>:_lwip>.c)
   list(APPEND HIL_BOARD_SOURCES ${HIL_ROOT}/net/netx.c)
 endif()
 

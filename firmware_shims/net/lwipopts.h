@@ -15,7 +15,9 @@
 #define IP_REASSEMBLY            0
 #define IP_FRAG                  0
 
-#define MEM_ALIGNMENT           4
+#ifndef MEM_ALIGNMENT
+#define MEM_ALIGNMENT 4
+#endif
 #define MEMP_NUM_TCP_PCB        6 /* the connection, and those of before that wait out TIME_WAIT */
 #define MEMP_NUM_TCP_PCB_LISTEN 1
 #define MEMP_NUM_TCP_SEG        24

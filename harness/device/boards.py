@@ -20,6 +20,8 @@ from harness.model import Image
 from harness.target import Target
 
 Step = Callable[[str], None]
+PROCESSES = ("loopback", "ppp-process")
+"""Network kinds of firmware that runs as a process of this machine: its loopback, or PPP on a second pty."""
 
 
 class Source(Protocol):
@@ -37,7 +39,7 @@ class Source(Protocol):
 
 def emulated(target: Target) -> bool:
     """Whether each attempt makes a board of its own, so that none has to be leased or flashed."""
-    return target.network.kind == "loopback" or target.qemu is not None
+    return target.network.kind in PROCESSES or target.qemu is not None
 
 
 def virtual(target: Target) -> bool:
@@ -57,6 +59,10 @@ def open_board(target: Target, image: Image, workdir: Path) -> AbstractContextMa
         from harness.device.native import native_board
 
         return native_board(target, image, workdir)
+    if target.network.kind == "ppp-process":
+        from harness.device.native_ppp import native_ppp_board
+
+        return native_ppp_board(target, image, workdir)
     if target.qemu is not None:
         from harness.device.qemu import qemu_board
 

@@ -32,6 +32,7 @@ class NativeBoard:
     capture_interface: str | None = "lo"
     listen_address = LOOPBACK
     baud = 115200  # a pty has none
+    more: tuple[tuple[str, int], ...] = ()  # arguments whose value is a descriptor the process inherits
 
     def __init__(self, image: Path, workdir: Path, broker_address: str = LOOPBACK) -> None:
         if not os.access(image, os.X_OK):
@@ -50,9 +51,10 @@ class NativeBoard:
         termios.tcflush(self._slave, termios.TCOFLUSH)  # commands the last process did not read
         try:
             with self._log.open("ab") as log:
+                given = (("--uart-fd", self._master), *self.more)
                 self._process = spawn(
-                    [self._image, "--uart-fd", str(self._master)],
-                    stdout=log, stderr=log, pass_fds=(self._master,),
+                    [self._image, *(str(word) for pair in given for word in pair)],
+                    stdout=log, stderr=log, pass_fds=tuple(fd for _, fd in given),
                 )  # fmt: skip
         except OSError as error:
             raise LabError("lab.disk_full", f"{self._log}: {error.strerror}", "make room") from error

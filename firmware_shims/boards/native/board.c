@@ -2,6 +2,7 @@
  *
  *   firmware                 UART on stdin and stdout, for a person
  *   firmware --uart-fd N     UART on the inherited descriptor N (a pty)
+ *            --uplink-fd M   the second UART, where the network is one (boards/native_ppp)
  *
  * Ends with 0 when the UART hangs up, 139 after a hard fault, SIGABRT for a lockup; a reset, by command or
  * watchdog, executes the program again on the same UART.
@@ -23,6 +24,9 @@
 #include <unistd.h>
 
 #include "heap.h"
+#ifdef HIL_NET_SERIAL
+#include "uplink.h"
+#endif
 
 #define WATCHDOG_SIGNAL SIGRTMIN
 #define STACK_PAINT     ((size_t)256 * 1024)
@@ -101,6 +105,18 @@ static int start_watchdog(void) {
     return timer_settime(timer, 0, &period, NULL);
 }
 
+static bool take_argument(const char *name, int fd) {
+    if (strcmp(name, "--uart-fd") == 0) {
+        uart_in = uart_out = fd;
+        return true;
+    }
+#ifdef HIL_NET_SERIAL
+    if (strcmp(name, "--uplink-fd") == 0)
+        return hil_uplink_open(fd);
+#endif
+    return false;
+}
+
 /* Arguments and cause of the last reset; main() has none, so that it is the same for all boards. */
 static int read_arguments(void) {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
@@ -117,10 +133,10 @@ static int read_arguments(void) {
     for (size_t i = 1; i < count; i++) {
         char *end = NULL;
         long value = i + 1 < count ? strtol(argv_again[i + 1], &end, 10) : -1;
-        if (strcmp(argv_again[i], "--uart-fd") != 0 || end == NULL || *end != '\0' || value < 0 ||
-            value > 65535)
+        if (end == NULL || *end != '\0' || value < 0 || value > 65535)
             return -1;
-        uart_in = uart_out = (int)value;
+        if (!take_argument(argv_again[i], (int)value))
+            return -1;
         i++;
     }
     const char *cause = getenv("HIL_RESET_CAUSE");
@@ -201,9 +217,14 @@ int hil_board_uart_read(void *data, size_t cap, uint32_t timeout_ms) {
 }
 
 void hil_board_idle(uint32_t timeout_ms) {
+#ifdef HIL_NET_SERIAL
+    if (!hil_uplink_idle(uart_in, timeout_ms))
+        _exit(0);
+#else
     struct pollfd fd = {.fd = uart_in, .events = 0};
     if (poll(&fd, 1, (int)timeout_ms) > 0 && (fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
         _exit(0);
+#endif
 }
 
 void hil_board_watchdog_kick(void) {

@@ -1,4 +1,5 @@
-/* One TCP socket of this machine: net/posix.c under names of its own, as net/netx.c has the usual ones. */
+/* The network below the model: net/posix.c (host.c) or net/lwip.c on a serial line (host_lwip.c), under names
+ * of its own, as net/netx.c has the usual ones. */
 #ifndef NETX_MODEL_HOST_H
 #define NETX_MODEL_HOST_H
 
@@ -15,6 +16,9 @@
 
 /* Milliseconds that wait at most until timers are looked at. */
 #define NX_MODEL_SLICE_MS 50u
+
+/* The IPv4 address of a name, in host byte order. HIL_NET_OK or HIL_NET_*. */
+int nx_host_resolve(const char *host, uint32_t *address, uint32_t timeout_ms);
 
 uint32_t nx_model_ms(void);
 void nx_model_run_timers(void);

@@ -148,7 +148,9 @@ UINT nx_packet_release(NX_PACKET *packet) {
 
 UINT nx_ip_status_check(NX_IP *instance, ULONG needed, ULONG *actual, ULONG wait_option) {
     (void)instance;
-    (void)wait_option;
+    *actual = 0;
+    if (nx_host_up(to_ms(wait_option)) != HIL_NET_OK)
+        return NX_NOT_SUCCESSFUL;
     *actual = needed;
     return NX_SUCCESS;
 }

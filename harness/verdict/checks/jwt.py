@@ -21,7 +21,7 @@ def _tokens(seen: Seen) -> list[tuple[Event, dict[str, Any]]]:
 
 @check("RFC 7519 7.1; 7515 2; 7518 3.3, 3.4; MQTT-3.1.2-22")
 def token_good(seen: Seen) -> Iterable[Result]:
-    """Well formed, its times right by the bench's clock, signed with a key of 2048 bits at least, beside a user name."""
+    """Well formed, times right by the bench's clock, signed with 2048 bits at least, beside a user name."""
     tokens = _tokens(seen)
     if not tokens:
         yield NO_TOKEN
@@ -29,7 +29,8 @@ def token_good(seen: Seen) -> Iterable[Result]:
         for cause, text in jwt_problems(token, int(packet["t"] // NS), "the bench's clock"):
             yield Finding("must", f"the token: {text}", cause, (frame(packet),))
         if token.get("alg") == "RS256" and 0 < int(token.get("sig_len", 0)) < LEAST_RSA:
-            yield Finding("must", f"an RSA key of {8 * int(token['sig_len'])} bits", "jwt.bad_signature", (frame(packet),))
+            text = f"an RSA key of {8 * int(token['sig_len'])} bits"
+            yield Finding("must", text, "jwt.bad_signature", (frame(packet),))
         if packet.get("level") == 4 and "username" not in packet:
             yield Finding("must", "a password and no user name", "mqtt.malformed_packet", (frame(packet),))
 
