@@ -31,8 +31,8 @@ bool w5500_model_interrupt(struct w5500_model *m) {
     bool low = false;
     for (unsigned n = 0; n < W5500_SOCKETS; n++) {
         w5500_run(m, n);
-        low = low ||
-              ((m->common[0x18] >> n & 1u) != 0 && (m->sockets[n].reg[IR] & m->sockets[n].reg[IMR]) != 0);
+        low = low || (((unsigned)m->common[0x18] >> n & 1u) != 0 &&
+                      (m->sockets[n].reg[IR] & m->sockets[n].reg[IMR]) != 0);
     }
     return low;
 }

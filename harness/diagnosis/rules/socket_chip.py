@@ -1,4 +1,4 @@
-"""A socket chip or a modem that does TCP, with TLS on top of it in the device (field story 002): what its users get wrong
+"""A socket chip or a modem that does TCP, with TLS on top of it in the device (field story 002): what goes wrong
 between the two. The device's own code says only that a record was bad, or that CONNACK never came; the wire says why.
 """
 
@@ -55,8 +55,8 @@ def connack_unread(story: Story) -> Iterable[Claim]:
                 confidence="probable",
                 weight=PROVED,
                 evidence=(frame(good[0], "CONNACK 0, in one TLS record"), uart(said)),
-                explain="CONNACK arrived and was decrypted with its first byte; whoever asks the socket chip before each "
-                "read finds it empty and never fetches the rest from TLS.",
+                explain="CONNACK arrived and was decrypted with its first byte; whoever asks the socket chip before "
+                "each read finds it empty and never fetches the rest from TLS.",
                 frame=int(good[0].get("frame", 0)),
             )
 
@@ -80,9 +80,9 @@ def over_reported(story: Story) -> Iterable[Claim]:
         id="device.transport_overreported",
         confidence="probable",
         weight=TOLD + 5,
-        evidence=(uart(hits[0]), frame(conn.server_hello, f"the broker's records are whole, none over {SMALL_INPUT} bytes")),
-        explain="The record on the wire is good and small; the stack got other bytes: its receive callback reported more "
-        "than it delivered.",
+        evidence=(uart(hits[0]), frame(conn.server_hello, f"whole records of the broker, none over {SMALL_INPUT}")),
+        explain="The record on the wire is good and small; the stack got other bytes: its receive callback reported "
+        "more than it delivered.",
         frame=int(conn.server_hello.get("frame", 0)),
     )
 
@@ -104,8 +104,8 @@ def address_for_name(story: Story) -> Iterable[Claim]:
         confidence="certain",
         weight=PROVED + 4,
         evidence=(frame(conn.hello, "no server_name in the ClientHello"), uart(mismatch[0])),
-        explain=f"The certificate is for {', '.join(names[:4])}, as configured; the device checked another name and sent "
-        "none: it gave TLS the address instead of the name.",
+        explain=f"The certificate is for {', '.join(names[:4])}, as configured; the device checked another name and "
+        "sent none: it gave TLS the address instead of the name.",
         frame=int(conn.hello.get("frame", 0)),
     )
     yield Claim(
