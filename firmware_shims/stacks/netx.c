@@ -106,7 +106,9 @@ static int failure(const char *name, UINT code, struct hil_tls_result *result) {
         result->alert = 0;
         return HIL_NET_CLOSED;
     }
-    return code == NX_NOT_CONNECTED ? HIL_NET_CLOSED : HIL_NET_ERROR;
+    /* Once the socket is no longer established NetX calls the session uninitialised. */
+    return code == NX_NOT_CONNECTED || code == NX_SECURE_TLS_SESSION_UNINITIALIZED ? HIL_NET_CLOSED
+                                                                                   : HIL_NET_ERROR;
 }
 
 static void release(void) {
@@ -152,19 +154,24 @@ int hil_tls_send(const void *data, size_t len, uint32_t timeout_ms, struct hil_t
     } bytes = {.in = data}; /* NetX reads them, though its prototype does not say so */
     ULONG wait = hil_netx_ticks(timeout_ms);
     NX_PACKET *packet = NX_NULL;
+    const char *call = "nx_secure_tls_packet_allocate";
     UINT code = nx_secure_tls_packet_allocate(&session, hil_netx_pool(), &packet, wait);
-    if (code != NX_SUCCESS)
-        return failure("nx_secure_tls_packet_allocate", code, result);
-    code = nx_packet_data_append(packet, bytes.out, (ULONG)len, hil_netx_pool(), wait);
-    if (code == NX_SUCCESS)
-        code = nx_secure_tls_session_send(&session, packet, wait);
+    if (code == NX_SUCCESS) {
+        call = "nx_packet_data_append";
+        code = nx_packet_data_append(packet, bytes.out, (ULONG)len, hil_netx_pool(), wait);
+        if (code == NX_SUCCESS) {
+            call = "nx_secure_tls_session_send";
+            code = nx_secure_tls_session_send(&session, packet, wait);
+        }
+        if (code != NX_SUCCESS)
+            (void)nx_packet_release(packet); /* it is ours as long as sending failed */
+    }
     hil_service();
     if (code == NX_SUCCESS)
         return (int)len;
-    (void)nx_packet_release(packet); /* it is ours as long as sending failed */
-    int net = failure("nx_secure_tls_session_send", code, result);
-    if (result->alert < 0 && rest == NX_NULL) { /* what explains it may have come before the reset */
-        rest_at = 0;
+    int net = failure(call, code, result);
+    if (net != HIL_NET_TIMEOUT && result->alert < 0 && rest == NX_NULL) {
+        rest_at = 0; /* what explains it may have come before the reset */
         if (nx_secure_tls_session_receive(&session, &rest, NX_NO_WAIT) != NX_SUCCESS)
             rest = NX_NULL;
         result->alert = hil_netx_alert(&session);

@@ -309,6 +309,16 @@ static void data(void) {
     CHECK_EQ(stub_seen.packets, 0);
     hil_tls_close(false, true);
     CHECK_EQ(hil_tls_recv(buffer, 8, 100, &result), HIL_NET_CLOSED);
+    /* The peer has closed: there is not even a packet to be had. */
+    fresh();
+    CHECK_EQ(hil_tls_open(&config, &result), 0);
+    stub_netx_fail("nx_packet_allocate", 1, NX_SECURE_TLS_SESSION_UNINITIALIZED);
+    stub_netx_fail("nx_secure_tls_session_receive", 1, NX_SECURE_TLS_ALERT_RECEIVED);
+    result.alert = -1;
+    CHECK_EQ(hil_tls_send("more", 4, 100, &result), HIL_NET_CLOSED);
+    CHECK_EQ(result.rc, 0x101);
+    CHECK_EQ(result.alert, 116);
+    hil_tls_close(false, true);
 }
 
 static void endings(void) {

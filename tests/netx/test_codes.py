@@ -1,5 +1,6 @@
 """What each fault of stories 000 and 001 looks like: the device's own codes, the alert and the broker's words, as they
-were measured with real NetX Duo 6.4.2 and Mosquitto."""
+were measured with real NetX Duo 6.4.2 and Mosquitto. HIL_NETX_IMAGE runs the same rows on another image (conftest.py):
+the shim linked with the real library gives the same answers."""
 
 from __future__ import annotations
 
@@ -85,6 +86,11 @@ ROWS: dict[str, Row] = {
     "PKCS#8": Row("0x18a", INIT, client="dev", settings={"defect": "pkcs8_key"}),
     "PKCS#8, RSA": Row("0x18a", INIT, client="rdev", settings={"defect": "pkcs8_key"}),
     "PEM key": Row("0x186", INIT, client="dev", settings={"defect": "pem_key"}),
+    "no key at all": Row("0x190", INIT, client="dev", key="letters", settings={}),
+    "RSA key, EC certificate, 1.2": Row("0x2000f", sent="internal error", mutual="cas.pem", client="dev",
+                                        key="rdev.key", settings=V12),
+    "RSA key, EC certificate, 1.3": Row("0x12c", sent="unsupported certificate", mutual="cas.pem", client="dev",
+                                        key="rdev.key", settings=V13),
     "wrong key type": Row("0x18a", INIT, client="dev", settings={"defect": "wrong_key_type"}),
     "wrong key type, RSA": Row("0x18a", INIT, client="rdev", settings={"defect": "wrong_key_type"}),
     "wrong CA, leaf only": Row("0x11b", sent="unknown ca", trust="other.pem", settings=V12),
@@ -112,6 +118,8 @@ ROWS: dict[str, Row] = {
 
 def trad_key(pki: Pki, name: str) -> bytes:
     """PKCS#1 or SEC 1, as the bench gives it."""
+    if name == "letters":
+        return b"TUlJQ0hJTCBuZWl0aGVyIFBFTSBub3IgREVS"
     kind = "rsa" if name.startswith("r") else "ec"
     extra = ["-traditional"] if kind == "rsa" else []
     return subprocess.run(

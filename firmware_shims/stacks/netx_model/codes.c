@@ -23,6 +23,7 @@ int nx_model_alert_for(UINT code) {
         return 42;
     case 0x10D:
     case NX_SECURE_TLS_UNSUPPORTED_CERT_SIGN_TYPE:
+    case NX_SECURE_TLS_UNSUPPORTED_CERT_SIGN_ALG:
         return 43;
     case NX_SECURE_X509_CERTIFICATE_EXPIRED:
     case NX_SECURE_X509_CERTIFICATE_NOT_YET_VALID:

@@ -20,17 +20,19 @@
 #define CHAIN_MAX 10
 #define CERT_STRUCT                                                                                          \
     720u /* bytes of NetX's own structure, carved from the packet buffer for each certificate */
-#define METADATA_13     11544u
-#define METADATA_12     10128u
-#define TICKS_FOREVER   0x7FFFFFFFu
-#define RECEIVE_MAX     16384
-#define HANDSHAKE_WAITS 3u /* the library has one bound a record; a chattering peer must end as well */
+#define METADATA_13        11544u
+#define METADATA_12        10128u
+#define CODE_MISSING_CURVE 0x2000Fu /* NX_CRYPTO: no such ECC curve */
+#define TICKS_FOREVER      0x7FFFFFFFu
+#define RECEIVE_MAX        16384
+#define HANDSHAKE_WAITS    3u /* the library has one bound a record; a chattering peer must end as well */
 
 struct nx_model_tls {
     WOLFSSL_CTX *ctx;
     WOLFSSL *ssl;
     UINT verdict; /* what NetX's rules said about the certificates, 0 good */
     bool judged, handshake, dead;
+    bool mixed; /* an EC certificate with an RSA key */
     int net_rc;
     uint32_t start, limit; /* bound of the present call in ms */
     uint8_t head[5];       /* of the record that comes in */
@@ -334,7 +336,23 @@ static int on_pss(WOLFSSL *ssl, const byte *in, unsigned int in_size, byte *out,
     (void)key;
     (void)key_size;
     (void)user;
-    tls->verdict = NX_SECURE_TLS_UNSUPPORTED_CERT_SIGN_TYPE;
+    tls->verdict =
+        tls->mixed ? NX_SECURE_TLS_UNSUPPORTED_CERT_SIGN_ALG : NX_SECURE_TLS_UNSUPPORTED_CERT_SIGN_TYPE;
+    return BAD_FUNC_ARG;
+}
+
+/* TLS 1.2, an EC certificate with an RSA key: NetX looks for the curve of a key that has none. */
+static int on_rsa_sign(WOLFSSL *ssl, const byte *in, unsigned int in_size, byte *out, word32 *out_size,
+                       const byte *key, unsigned int key_size, void *user) {
+    (void)ssl;
+    (void)in;
+    (void)in_size;
+    (void)out;
+    (void)out_size;
+    (void)key;
+    (void)key_size;
+    (void)user;
+    current->nx_model_tls->verdict = CODE_MISSING_CURVE;
     return BAD_FUNC_ARG;
 }
 
@@ -524,6 +542,13 @@ static bool load_own(NX_SECURE_TLS_SESSION *session, WOLFSSL_CTX *ctx) {
     }
     if (own == NULL)
         return true;
+    struct nx_model_x509 parsed;
+    (void)nx_model_x509_parse(own->nx_secure_x509_certificate_raw_data,
+                              own->nx_secure_x509_certificate_raw_data_length, &parsed);
+    session->nx_model_tls->mixed =
+        parsed.ec && own->nx_secure_x509_private_key_type == NX_SECURE_X509_KEY_TYPE_RSA_PKCS1_DER;
+    if (session->nx_model_tls->mixed)
+        wolfSSL_CTX_SetRsaSignCb(ctx, on_rsa_sign);
     return wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, chain, (long)len, WOLFSSL_FILETYPE_ASN1) ==
                WOLFSSL_SUCCESS &&
            wolfSSL_CTX_use_PrivateKey_buffer(ctx, own->nx_model_key, own->nx_model_key_length,

@@ -97,6 +97,9 @@ bool nx_model_key_is_rsa(const UCHAR *key, size_t len) {
 
 UINT nx_model_key_check(const UCHAR *key, size_t len, UINT type) {
     size_t at;
+    if (len > 0 &&
+        (key[0] & 0x40u) != 0) /* application or private class: a letter, not one of PEM's dashes */
+        return NX_SECURE_X509_INVALID_TAG_CLASS;
     if (!sequence(key, len, &at))
         return NX_SECURE_X509_INVALID_CERTIFICATE_SEQUENCE; /* PEM */
     if (type == NX_SECURE_X509_KEY_TYPE_RSA_PKCS1_DER && is_rsa(key, len))
