@@ -22,9 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import store
+from harness import firmware, store
 from harness.lab import lease
 from harness.paths import BIN, ROOT
+from harness.target import load
 from tests.engine.bench import ready
 from tests.engine.shelf import Shelf, shelf
 from tests.engine.test_kill import GONE_WITHIN, MARK, gone
@@ -42,6 +43,7 @@ CLAIM_WITHIN = 20.0  # s for the next run to have its boards; a loaded machine n
 
 @pytest.fixture
 def boards(tmp_path: Path) -> Iterator[Shelf]:
+    firmware.built(load()["f405-virtual"])  # not within the bound of a run's beginning
     with shelf(tmp_path, BOARDS) as made:
         yield made
 
