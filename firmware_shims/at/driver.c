@@ -78,6 +78,9 @@ static void take(const struct hil_at_answer *answer) {
         hil_at_reply.key_id_missing = true;
         break;
     case HIL_AT_ON:
+        hil_at_reply.on = true;
+        hil_at_reply.value = answer->a;
+        break;
     case HIL_AT_QUERY:
     case HIL_AT_READING:
         hil_at_reply.value = answer->a;

@@ -178,6 +178,10 @@ static int open_socket(const char *to, uint32_t port, const char *name, char kin
     line[text.len] = '\0';
     hil_at_state.pending = hil_at_state.closed = false;
     int rc = plain(line, timeout_ms);
+    if (rc == 0 && !hil_at_reply.on) {
+        hil_at_state.up = false; /* out of step: started anew before the next attempt */
+        rc = HIL_AT_PROTOCOL;
+    }
     detail = rc;
     sock = rc == 0 ? (int)hil_at_reply.value : -1;
     return rc;

@@ -64,13 +64,19 @@ size_t hil_at_common_name(struct hil_blob certificate, uint8_t *out, size_t cap)
 
 /* --- at/driver.c --- */
 
-enum { HIL_AT_TIMEOUT = -1, HIL_AT_GONE = -2, HIL_AT_TOO_LONG = -3 };
+enum {
+    HIL_AT_TIMEOUT = -1,
+    HIL_AT_GONE = -2,
+    HIL_AT_TOO_LONG = -3,
+    HIL_AT_PROTOCOL = -4 /* OK without what was asked for */
+};
 
 /* What the last command brought beside its end. */
 struct hil_at_reply {
     int certificate; /* of AT-S.Certificate Error, 0 */
     bool loading;    /* AT-S.Loading was seen: TCP is up and a CA was found */
     bool key_id_missing;
+    bool on;        /* AT-S.On was seen */
     uint32_t value; /* of AT-S.On, AT-S.Query and AT-S.Reading */
 };
 extern struct hil_at_reply hil_at_reply;
