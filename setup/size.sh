@@ -28,3 +28,4 @@ measure() {
 }
 measure netx cortex-m33 firmware_shims/stacks/netx_model/include stacks/netx.c stacks/netx_setup.c stacks/netx_pem.c \
     stacks/netx_mqtt.c
+measure w5500 cortex-m4 firmware_shims/net net/w5500.c net/w5500_net.c net/w5500_dns.c boards/f429/w5500.c client/paho.c
