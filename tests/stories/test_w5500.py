@@ -20,7 +20,7 @@ LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "read_gated": (("M3-02",), "device.read_gated_on_socket"),
     "connack_255": (("M3-02", "T12-63"), "device.connack_misparsed"),
     "recv_zero": (("M3-02", "T12-63"), "device.transport_returned_zero"),
-    "over_report": (("M3-02",), "device.transport_overreported"),
+    "over_report": (("M3-02", "T12-63"), "device.transport_overreported"),
     "small_input": (("T12-63",), "device.buffer_too_small"),
     "ip_for_name": (("T12-62", "M3-02"), "server_certificate.name_mismatch"),
     "no_yield": (("M3-35",), "mqtt.keepalive_timeout"),

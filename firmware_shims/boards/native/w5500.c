@@ -7,22 +7,25 @@
 #define FIRST_POINTER 0xF800u
 
 /* The way to a broker and back takes a few milliseconds; on loopback the answer would be there before a
- * driver has looked once, and who reads an empty chip wrongly would never do so. */
-#define ROUND_TRIP_MS 5u
+ * driver has looked once, and who reads an empty chip wrongly would never do so. Frames are counted as well:
+ * a process that the host has kept waiting shall find the chip empty all the same. */
+#define ROUND_TRIP_MS     5u
+#define ROUND_TRIP_FRAMES 24u /* what waiting for SENDOK takes, and a first look at RSR */
 
 static struct w5500_model chip;
 static struct w5500_host sockets;
-static uint32_t sent_ms[W5500_SOCKETS];
+static uint32_t sent_ms[W5500_SOCKETS], sent_frame[W5500_SOCKETS], frames;
 static bool powered;
 
 static long sending(void *ctx, unsigned n, const uint8_t *data, size_t len, const uint8_t ip[4],
                     uint16_t port) {
     sent_ms[n] = sockets.ms(ctx);
+    sent_frame[n] = frames;
     return sockets.send(ctx, n, data, len, ip, port);
 }
 
 static long receiving(void *ctx, unsigned n, uint8_t *data, size_t cap, uint8_t ip[4], uint16_t *port) {
-    if (sockets.ms(ctx) - sent_ms[n] < ROUND_TRIP_MS)
+    if (sockets.ms(ctx) - sent_ms[n] < ROUND_TRIP_MS || frames - sent_frame[n] < ROUND_TRIP_FRAMES)
         return W5500_AGAIN;
     return sockets.recv(ctx, n, data, cap, ip, port);
 }
@@ -41,6 +44,7 @@ static struct w5500_model *the_chip(void) {
 }
 
 void hil_w5500_select(bool low) {
+    frames += low;
     w5500_model_select(the_chip(), low);
 }
 
