@@ -254,7 +254,7 @@ static void provisioning(void) {
 
 /* A second connection: the clock again, the certificates not. */
 static void kept(void) {
-    static const char *const AGAIN[] = {OK, OK, "AT-S.Loading:1:1\r\nAT-S.On:10.0.0.1:0\r\n" OK};
+    static const char *const AGAIN[] = {OK, OK, ("AT-S.Loading:1:1\r\nAT-S.On:10.0.0.1:0\r\n" OK)};
     struct hil_tls_result result;
     struct hil_tls_config config = {.host = "broker.test",
                                     .address = "10.0.0.1",
