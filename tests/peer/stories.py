@@ -107,6 +107,11 @@ def _special(base: Base, special: str) -> Iterator[Attempt]:
         args = [*base.only, *base.verified()]
         want = {"connack": 5 if special == "token-connack" else None, "alert": None, "protocol": base.protocol}
         yield Attempt("a password that is no token", args, want, mqtt_connect("user", "secret", "dut"))
+    elif special.startswith("cloud"):  # with a name and a token: the scenarios of jwt.toml
+        args = [*base.only, *base.verified("ca-p384" if special == "cloud-backup" else "")]
+        want = {"connack": None, "alert": None, "protocol": base.protocol}
+        yield Attempt("a password that is no token", args, want, mqtt_connect("user", "secret", "dut"))
+        yield base.refused("no server name", 109 if base.is13 else 112, "-noservername")
     elif special in ("acl", "max-packet"):
         yield base.good()  # what they do inside MQTT: test_mosquitto.py
     else:
