@@ -1,0 +1,277 @@
+"""The table of docs/stories.md for 004: each defect ends 1 with the story's cause first; without it the same scenarios
+pass. The story's own peer, `openssl s_server -tls1_2 -www`; the model as a program; the driver for a Cortex-M4."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.firmware import built
+from harness.paths import ROOT
+from harness.target import find, load
+from tests.engine.bench import hil, ready, verdicts
+from tests.firmware.fw import Pki, Run, device
+
+pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
+
+TARGET = "f401-spwf04-sim"
+LINES: dict[str, tuple[tuple[str, ...], str]] = {
+    "identifier_as_text": (("T12-02", "T12-01"), "at_module.identifier_not_binary"),
+    "pem_without_identifier": (("T12-02", "T12-01"), "at_module.identifier_not_binary"),
+    "clock_not_set": (("T12-02", "T12-01"), "at_module.clock_unset"),
+    "crl_wanted": (("T12-02", "T12-01"), "server_certificate.crl_missing"),
+    "ca_name": (("T12-02", "T12-01"), "server_certificate.name_mismatch"),
+    "wrong_port": (("T12-02", "T12-01"), "at_module.socket_refused"),
+}
+"""Defect → the scenarios that fail, and the cause each names first."""
+
+COMMON = (
+    "name_unchecked", "no_client_cert", "wrong_ca", "key_mismatch", "no_backoff", "hang", "hardfault", "lockup",
+    "uart_flood",
+)  # fmt: skip
+"""Those of every target; tests/engine/test_defects.py."""
+
+ROWS = ("AT-01", "AT-02", "AT-03", "AT-07", "AT-08", "AT-12", "AT-60", "AT-61", "AT-62")
+FOR_THE_BOARD = ("at/line.c", "at/certificate.c", "at/driver.c", "at/socket.c")
+
+
+def test_the_tables_agree() -> None:
+    assert {*LINES, *COMMON} == set(find(TARGET, load()).defects)
+    text = (ROOT / "docs" / "stories.md").read_text()
+    section = text.partition("## 004")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| 004 |")]
+    for defect, (scenarios, cause) in LINES.items():
+        found = [row for row in rows if f"| `{defect}` |" in row]
+        assert len(found) == 1, defect
+        assert f"| `{cause}` |" in found[0]
+        assert f"| {', '.join(scenarios)} |" in found[0]
+
+
+@pytest.mark.parametrize("defect", LINES)
+def test_the_story_is_reproduced_and_explained(defect: str, tmp_path: Path) -> None:
+    scenarios, cause = LINES[defect]
+    done = hil("run", "--target", TARGET, "--defect", defect, "--run-dir", str(tmp_path), *scenarios, timeout=200)
+    assert done.returncode == 1, done.stdout + done.stderr
+    given = verdicts(tmp_path)
+    assert {v["id"].partition("[")[0] for v in given} == set(scenarios)
+    for verdict in given:
+        assert verdict["verdict"] == "fail", (verdict["id"], verdict["why"])
+        assert verdict["causes"][0]["id"] == cause, (verdict["id"], [c["id"] for c in verdict["causes"]])
+
+
+def test_switched_off_all_of_them_pass(tmp_path: Path) -> None:
+    """With the rows of the catalogue, in which the defect is the stimulus."""
+    scenarios = {name for names, _ in LINES.values() for name in names} | {*ROWS}
+    done = hil("run", "--target", TARGET, "--run-dir", str(tmp_path), *sorted(scenarios), timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    given = verdicts(tmp_path)
+    assert {v["id"].partition("[")[0] for v in given} == scenarios
+    assert {v["verdict"] for v in given} == {"pass"}
+
+
+# --- the story's own peer ---
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of ours. HIL_SPWF04_IMAGE names another one, made with -DHIL_SANITIZE=ON for example."""
+    if given := os.environ.get("HIL_SPWF04_IMAGE"):
+        return Path(given)
+    return built(find(TARGET, load()), keep=tmp_path_factory.mktemp(TARGET)).path
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    p = Pki(tmp_path_factory.mktemp("pki"))
+    p.ca("ca", "rsa", "Example Certificate Authority")
+    p.leaf("srv", "rsa", "ca")
+    return p
+
+
+class Server:
+    """`openssl s_server -tls1_2 -www`, and what it said."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
+
+    def said(self, pattern: str, within: float = 5.0) -> bool:
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            if re.search(pattern, self.log.read_text(errors="replace")):
+                return True
+            select.select([], [], [], 0.02)
+        return False
+
+
+@contextlib.contextmanager
+def s_server(pki: Pki, folder: Path) -> Iterator[Server]:
+    """As the story started it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "s_server.log"
+    command = [
+        "openssl", "s_server", "-cert", "srv.pem", "-key", "srv.key", "-tls1_2", "-www",
+        "-accept", f"127.0.0.1:{port}",
+    ]  # fmt: skip
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=pki.folder, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True)
+        server = Server(process, port, log)
+        try:
+            assert server.said("ACCEPT"), log.read_text()
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def story(firmware: Path, pki: Pki, port: int, defect: str) -> tuple[Run, str]:
+    with device(firmware) as dut:
+        dut.put("ca", pki.read("ca.pem"))
+        for key, value in {"host": "broker.test", "address": "127.0.0.1", "port": port, "tls.max": "1.2",
+                           "epoch": int(time.time()), "timeout": 1500, "script": "connect"}.items():  # fmt: skip
+            dut.set(key, value)
+        if defect:
+            dut.set("defect", defect)
+        run = dut.run()
+        return run, b"\n".join(dut.foreign).decode("ascii")
+
+
+def test_the_identifier_as_text_against_s_server(firmware: Path, pki: Pki, tmp_path: Path) -> None:
+    """Line by line what the story shows on both sides."""
+    with s_server(pki, tmp_path) as server:
+        run, console = story(firmware, pki, server.port, "identifier_as_text")
+        assert server.said("alert bad certificate.*SSL alert number 42"), server.log.read_text()
+    upload = rf"AT\+S\.TLSCERT=Ca,{len(pki.read('ca.pem'))}"
+    for line in (
+        r">>UART TX buffer: AT\+S\.TLSCERT=content,2\nAT\+S\.TLSCERT=content,2\nAT-S\.Clean\nAT-S\.OK\n<<OK",
+        rf">>UART TX buffer: {upload}\n{upload}\nAT-S\.No SubjectKeyId\nAT-S\.OK\n<<OK",
+        r">>UART TX buffer: AT\+S\.TLSCERT=Auth,40\nAT\+S\.TLSCERT=Auth,40\nAT-S\.OK\n<<OK",
+        r"AT-S\.List\nAT-S\.CA:1\nAT-S\.Cert:0\nAT-S\.Key:0\nAT-S\.Id:1\nAT-S\.OK\n<<OK",
+        r"AT\+S\.SOCKON=[^\n]+,s\nAT-S\.Certificate Error:3\nAT-S\.ERROR:74:Failed to open socket\nERROR!",
+    ):
+        assert re.search(line, console), (line, console)
+    assert "Loading" not in console
+    assert [e["rc"] for e in run.all("api") if e["name"] == "AT-S.Certificate_Error"] == ["3"]
+    assert run.one("done")["rc"] == "74"
+
+
+def test_the_fix_against_s_server(firmware: Path, pki: Pki, tmp_path: Path) -> None:
+    """20 raw bytes: TLS stands. (An HTTP server has no CONNACK, so the script does not end well.)"""
+    with s_server(pki, tmp_path) as server:
+        run, console = story(firmware, pki, server.port, "")
+        assert not server.said("alert", within=0.2), server.log.read_text()
+    assert run.one("tls", state="ok")["version"] == "1.2"
+    assert "TLSCERT=Auth,20\n" in console
+    assert "AT-S.Loading:1:1\nAT-S.On:127.0.0.1:0\nAT-S.OK\n" in console
+    assert run.one("done")["stage"] == "mqtt"
+
+
+def test_nothing_listens(firmware: Path, pki: Pki, tmp_path: Path) -> None:
+    """Error 74, and neither Loading nor a certificate error: TCP."""
+    with s_server(pki, tmp_path) as server:
+        port = server.port
+    run, console = story(firmware, pki, port, "")
+    assert "AT-S.ERROR:74:Failed to open socket" in console
+    assert "Loading" not in console and "Certificate Error" not in console
+    assert run.one("tcp")["state"] == "failed" and run.one("done")["stage"] == "tcp"
+
+
+# --- the model as a program, as a person at a terminal uses it ---
+
+
+class Terminal:
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def ask(self, line: bytes, data: bytes = b"", until: bytes = b"AT-S.OK\r\n") -> bytes:
+        os.write(self.fd, line + b"\r" + data)
+        return self.hear(until)
+
+    def hear(self, until: bytes) -> bytes:
+        heard = b""
+        deadline = time.monotonic() + 10
+        while until not in heard:
+            left = deadline - time.monotonic()
+            assert left > 0 and select.select([self.fd], [], [], left)[0], heard
+            heard += os.read(self.fd, 65536)
+        return heard
+
+
+def test_a_page_through_the_module(firmware: Path, pki: Pki, tmp_path: Path) -> None:
+    """DER: the module finds the identifier itself. Then the page that `-www` serves, byte by byte over SOCKR."""
+    convert = ["openssl", "x509", "-in", "ca.pem", "-outform", "DER"]
+    der = subprocess.run(convert, cwd=pki.folder, check=True, timeout=30, capture_output=True).stdout
+    module = ROOT / "build" / "fw" / TARGET / "at-module"
+    with (
+        s_server(pki, tmp_path) as server,
+        subprocess.Popen([module], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None and process.stdin is not None
+        fd = os.open(process.stdout.readline().decode().strip(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            terminal = Terminal(fd)
+            terminal.hear(b"WiFi Up")
+            terminal.ask(b"AT+S.TIME=%d" % int(time.time()))
+            assert b"No SubjectKeyId" not in terminal.ask(b"AT+S.TLSCERT=ca,%d" % len(der), der)
+            assert b"AT-S.Id:1" in terminal.ask(b"AT+S.TLSCERT=content,1")
+            assert b"Loading:1:1" in terminal.ask(b"AT+S.SOCKON=127.0.0.1,%d,broker.test,s" % server.port)
+            request = b"GET / HTTP/1.0\r\n\r\n"
+            terminal.ask(b"AT+S.SOCKW=0,%d" % len(request), request)
+            terminal.hear(b"Socket Closed")
+            page = terminal.ask(b"AT+S.SOCKR=0,8192", until=b"\nAT-S.OK\r\n")
+            assert b"HTTP/1.0 200 ok" in page and b"TLSv1.2" in page
+        finally:
+            os.close(fd)
+            process.stdin.close()
+            assert process.wait(5) == 0
+
+
+# --- what is left ---
+
+
+def test_the_module_ends_with_its_host(firmware: Path) -> None:
+    """Whatever happens to the firmware: SIGKILL is the hardest."""
+    with device(firmware) as dut:
+        dut.set("script", "connect")
+        dut.set("address", "127.0.0.1")
+        dut.set("port", 9)
+        dut.set("tls.min", "none")
+        dut.run()
+        pid = dut.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        assert len(children) == 1, children
+        child = os.pidfd_open(int(children[0]))
+        try:
+            dut.process.send_signal(signal.SIGKILL)
+            assert select.select([child], [], [], 5)[0], "the model is still there"
+        finally:
+            os.close(child)
+
+
+@pytest.mark.parametrize("source", FOR_THE_BOARD)
+def test_it_compiles_for_the_board(source: str, tmp_path: Path) -> None:
+    shims = ROOT / "firmware_shims"
+    includes = [f"-I{shims / folder}" for folder in ("include", "client", "stacks")]
+    command = [
+        "arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-Os", "-std=c11", "-Wall", "-Wextra", "-Wconversion",
+        "-Werror", *includes, "-c", str(shims / source), "-o", str(tmp_path / "out.o"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    needed = subprocess.run(
+        ["arm-none-eabi-nm", "-u", str(tmp_path / "out.o")], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert not re.search(r"\b(malloc|calloc|realloc|free)\b", needed), "no heap in the driver"
