@@ -106,8 +106,8 @@ def _base(name: str, pki: Pki) -> str:
 
 
 def facts(item: PlanItem, profile: Profile, pki: Pki, given: dict[str, str], stack: str) -> DeviceFacts:
-    """What the diagnosis may know: what the device was told, not what it did with it. Of a device that was told nothing only
-    its stack is known."""
+    """What the diagnosis may know: what the device was told, not what it did with it. Of a device that was told nothing
+    only its stack is known."""
     if not given:
         return DeviceFacts(stack=stack)
     trust: list[Path] = [pki.cert(ca) for ca in (item.device.trust or profile.trust or (FALLBACK_TRUST,))]
