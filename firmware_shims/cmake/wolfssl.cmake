@@ -1,5 +1,6 @@
 # wolfSSL 5.5.4, built from the unpacked sources with our configuration. GPL: built here, never distributed with us.
-set(HIL_STACK_SOURCES ${HIL_ROOT}/stacks/wolfssl.c ${HIL_ROOT}/stacks/tls_common.c)
+set(HIL_STACK_SOURCES ${HIL_ROOT}/stacks/wolfssl.c ${HIL_ROOT}/stacks/wolfcrypt_sign.c ${HIL_ROOT}/stacks/netx_pem.c
+  ${HIL_ROOT}/stacks/tls_common.c)
 
 function(hil_add_stack_library)
   set(dir ${HIL_LIB_SOURCES}/wolfssl)
