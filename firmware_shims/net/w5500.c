@@ -10,6 +10,7 @@
 #define MR_RESET     0x80u
 #define VERSION      4u
 #define PHY_LINK     0x01u
+#define AT_ONCE      8u /* looks before the first pause: the chip takes a command within microseconds */
 #define STEADY_TRIES 16
 #define RETRANSMIT   2000u /* RTR: units of 100 us before the first repetition; it doubles each time */
 #define RETRIES      4u    /* RCR: given up after about 6 s */
@@ -68,7 +69,7 @@ int hil_w5500_counter(unsigned socket, uint16_t at, uint16_t *value) {
  * may have been away. */
 static int wait_for(unsigned block, uint16_t at, uint8_t mask, uint8_t value, int otherwise) {
     uint32_t start = hil_board_ms();
-    for (;;) {
+    for (unsigned looks = 0;; looks++) {
         uint8_t now = 0;
         bool late = hil_board_ms() - start >= HIL_W5500_COMMAND_MS;
         int rc = hil_w5500_get8(block, at, &now);
@@ -76,7 +77,8 @@ static int wait_for(unsigned block, uint16_t at, uint8_t mask, uint8_t value, in
             return rc;
         if (late)
             return otherwise;
-        hil_board_idle(1);
+        if (looks >= AT_ONCE)
+            hil_board_idle(1);
     }
 }
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.firmware.conftest import W5500
 from tests.firmware.fw import Broker, Device, Run, mosquitto
 from tests.firmware.wire import tap
 
 
-@pytest.fixture(scope="session", params=["wolfssl"])
+@pytest.fixture(scope="session", params=["wolfssl", W5500])
 def stack(request: pytest.FixtureRequest) -> str:
-    """The client is the same code over either stack: once is enough here."""
+    """The client is the same code over either stack: once is enough here, and once with another read path."""
     return str(request.param)
 
 

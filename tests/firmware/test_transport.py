@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.firmware.conftest import STACKS, W5500
 from tests.firmware.fw import Broker, Device
 
 STRANGERS = {
@@ -24,6 +25,11 @@ STRANGERS = {
     "16mb": b"\x16\x03\x03\x00\x04\x02\xff\xff\xff",
     "warnings": b"\x15\x03\x03\x00\x02\x01\x70" * 2000,
 }
+
+
+@pytest.fixture(scope="session", params=[*STACKS, W5500])
+def stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @contextmanager
