@@ -28,6 +28,6 @@ measure() {
 }
 measure netx cortex-m33 firmware_shims/stacks/netx_model/include stacks/netx.c stacks/netx_setup.c stacks/netx_pem.c \
     stacks/netx_mqtt.c
-measure w5500 cortex-m4 firmware_shims/net net/w5500.c net/w5500_net.c net/w5500_dns.c boards/f429/w5500.c client/paho.c
+measure w5500 cortex-m4 firmware_shims/net net/w5500.c net/w5500_net.c net/w5500_dns.c boards/f429/w5500_spi.c client/paho.c
 measure jwt cortex-m4 firmware_shims/include jwt/jwt.c client/jwt_password.c
 measure spwf04 cortex-m4 firmware_shims/client at/line.c at/certificate.c at/driver.c at/socket.c

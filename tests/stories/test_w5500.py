@@ -35,7 +35,7 @@ COMMON = (
 
 FOR_THE_BOARD = (
     "net/w5500.c", "net/w5500_net.c", "net/w5500_dns.c", "client/paho.c", "client/paho_session.c",
-    "boards/f429/w5500.c",
+    "boards/f429/w5500_spi.c",
 )  # fmt: skip
 
 
