@@ -67,10 +67,8 @@ int hil_at_uart_write(const void *data, size_t len) {
         if (n > 0) {
             at += n;
             len -= (size_t)n;
-        } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-            return -1;
-        } else if (errno == EAGAIN && poll(&fd, 1, 5000) == 0) {
-            return -1; /* RTS held for 5 s */
+        } else if (n == 0 || (errno != EINTR && (errno != EAGAIN || poll(&fd, 1, 5000) == 0))) {
+            return -1; /* gone, or RTS held for 5 s */
         }
     }
     return 0;
