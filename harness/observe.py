@@ -1,6 +1,7 @@
 """An unmodified image: it takes no settings and says nothing in our words. It is reset, and what it does by itself is
-watched: its UART by a pattern, its calls in the broker's log, its packets in the capture. Nothing it says of its own success is
-known, so only scenarios that judge what it sends apply; the plan skips the rest with that reason (harness/plan.py).
+watched: its UART by a pattern, its calls in the broker's log, its packets in the capture. Nothing it says of its own
+success is known, so only scenarios that judge what it sends apply; the plan skips the rest with that reason
+(harness/plan.py).
 
 The device calls the address and port that its firmware holds: the broker listens at exactly that port
 ([network] broker_port), and waits as long as a boot and a connection may take ([limits] boot_ms, connect_ms).
