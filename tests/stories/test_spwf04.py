@@ -3,6 +3,7 @@ pass. The story's own peer, `openssl s_server -tls1_2 -www`; the model as a prog
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import os
 import re
@@ -20,7 +21,7 @@ from harness.firmware import built
 from harness.paths import ROOT
 from harness.target import find, load
 from tests.engine.bench import hil, ready, verdicts
-from tests.firmware.fw import Pki, Run, device
+from tests.firmware.fw import Broker, Device, Pki, Run, device, mosquitto
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
 
@@ -275,3 +276,98 @@ def test_it_compiles_for_the_board(source: str, tmp_path: Path) -> None:
         ["arm-none-eabi-nm", "-u", str(tmp_path / "out.o")], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     assert not re.search(r"\b(malloc|calloc|realloc|free)\b", needed), "no heap in the driver"
+
+
+# --- the socket over the UART, and what is uploaded: AT-04, AT-11, AT-14 and AT-15 of the catalogue ---
+
+
+@pytest.fixture(scope="module")
+def broker(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with mosquitto(tmp_path_factory.mktemp("broker"), pki, "srv", only12=True) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def connected(firmware: Path, pki: Pki, broker: Broker, **settings: object) -> Iterator[Device]:
+    with device(firmware) as dut:
+        dut.put("ca", pki.read("ca.pem"))
+        given = {"host": "broker.test", "address": "127.0.0.1", "port": broker.port, "tls.max": "1.2",
+                 "epoch": int(time.time()), "timeout": 4000}  # fmt: skip
+        for key, value in (given | settings).items():
+            dut.set(key, value)
+        yield dut
+
+
+def test_the_payload_is_opaque_both_ways(firmware: Path, pki: Pki, broker: Broker) -> None:
+    """AT-11: what would be a line end, an escape or an answer elsewhere is payload here."""
+    payload = bytes(range(1, 256, 2)) + bytes(range(2, 40, 2)) + b"\r\nAT-S.OK\r\n+++\r\n+WIND:58:Socket Closed:0\r\n"
+    escaped = "".join(chr(b) if 0x20 < b < 0x7F and b != 0x25 else f"%{b:02x}" for b in payload)
+    listener = [
+        "mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "--cafile", str(pki.path("ca.pem")), "--insecure",
+        "-q", "1", "-t", "hil/bytes", "-i", "listener", "-c",
+    ]  # fmt: skip
+    subprocess.run([*listener, "-E"], check=True, timeout=20)  # subscribed; the broker keeps what comes
+    with connected(firmware, pki, broker, **{"mqtt.topic": "hil/bytes", "mqtt.filter": "hil/bytes"}) as dut:
+        assert dut.line(f"SET mqtt.payload {escaped}").name == "ok"
+        dut.set("script", "connect;sub1;pub1;recv:4000;disconnect")
+        run = dut.run()
+    heard = subprocess.run([*listener, "-C", "1", "-N", "-W", "10"], check=True, timeout=20, capture_output=True).stdout
+    assert heard == payload
+    assert run.ok, run.brief()
+    message = run.one("mqtt", state="msg")
+    assert message["len"] == str(len(payload)) and int(message["crc32"], 16) == binascii.crc32(payload)
+
+
+def test_the_module_resets_in_mid_session(firmware: Path, pki: Pki, broker: Broker) -> None:
+    """AT-14: it comes back without clock and certificates; the driver gives it both and goes on."""
+    script = {"script": "connect;idle:1500;pub1;disconnect", "reconnect": 3, "mqtt.topic": "hil/reset"}
+    with connected(firmware, pki, broker, **script) as dut:
+        after = len(dut.events)
+        assert dut.line("RUN").name == "ok"
+        deadline = time.monotonic() + 10
+        while not any(e.name == "mqtt" and e["state"] == "connack" for e in dut.events[after:]):
+            assert time.monotonic() < deadline
+            with contextlib.suppress(AssertionError):
+                dut.wait("nothing", 0.05, len(dut.events))
+        pid = dut.process.pid
+        (module,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(module), signal.SIGKILL)
+        dut.wait("done", 30, after)
+        run = Run(dut.events[after:])
+        console = b"\n".join(dut.foreign)
+    assert run.ok, run.brief()
+    assert len(run.all("mqtt", state="connack")) == 2
+    assert console.count(b"<<OK") > 10 and console.count(b"UART TX buffer: AT+S.TLSCERT=Auth,20") == 2
+
+
+def test_sockets_are_given_back(firmware: Path, pki: Pki, broker: Broker) -> None:
+    """AT-15: the 51st connection works as the first did, and nothing is uploaded twice."""
+    with connected(firmware, pki, broker, script="connect;drop;repeat:51") as dut:
+        run = dut.run()
+        console = b"\n".join(dut.foreign)
+    assert run.ok, run.brief()[-2000:]
+    assert len(run.all("mqtt", state="connack")) == 51
+    assert console.count(b"UART TX buffer: AT+S.TLSCERT=content,2") == 1
+
+
+@pytest.mark.parametrize("form", ["pem", "crlf", "der", "two", "cut pem", "cut der", "garbage"])
+def test_forms_of_a_ca(form: str, firmware: Path, pki: Pki, broker: Broker) -> None:
+    """AT-04: legal forms connect; of others the module says so, and nothing goes to the broker."""
+    pem = pki.read("ca.pem")
+    convert = ["openssl", "x509", "-in", "ca.pem", "-outform", "DER"]
+    der = subprocess.run(convert, cwd=pki.folder, check=True, timeout=30, capture_output=True).stdout
+    forms = {
+        "pem": pem, "crlf": pem.replace(b"\n", b"\r\n"), "der": der, "two": pki.read("srv.pem") + pem,
+        "cut pem": pem[:-120], "cut der": der[:-1], "garbage": b"no certificate",
+    }  # fmt: skip
+    with connected(firmware, pki, broker, script="connect;disconnect") as dut:
+        dut.put("ca", forms[form])
+        run = dut.run()
+        console = b"\n".join(dut.foreign)
+    if form in ("pem", "crlf", "der", "two"):
+        assert run.ok, run.brief()
+        assert (b"No SubjectKeyId" in console) == (form != "der")
+    else:
+        assert run.one("done")["rc"] == "111" and not run.all("tcp"), run.brief()
+        assert b"AT-S.ERROR:111:" in console and b"SOCKON" not in console
+        assert run.one("done").ms - run.events[0].ms < 5000
