@@ -131,14 +131,12 @@ static int read_arguments(void) {
         argv_again[count] = args + at;
         at += (ssize_t)strlen(args + at) + 1;
     }
-    for (size_t i = 1; i < count; i++) {
+    for (size_t i = 1; i < count; i += 2) {
         char *end = NULL;
         long value = i + 1 < count ? strtol(argv_again[i + 1], &end, 10) : -1;
-        if (end == NULL || *end != '\0' || value < 0 || value > 65535)
+        if (end == NULL || *end != '\0' || value < 0 || value > 65535 ||
+            !take_argument(argv_again[i], (int)value))
             return -1;
-        if (!take_argument(argv_again[i], (int)value))
-            return -1;
-        i++;
     }
     const char *cause = getenv("HIL_RESET_CAUSE");
     if (cause != NULL)
