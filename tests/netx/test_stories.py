@@ -3,14 +3,12 @@ scenarios pass."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from harness.paths import ROOT
-from harness.target import find, load
 from tests.engine.bench import hil, ready, verdicts
+from tests.stories.story import passes, reproduced, tables_agree
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
 
@@ -39,36 +37,18 @@ COMMON = (
 
 
 def test_the_tables_agree() -> None:
-    assert {*LINES, *COMMON} == set(find(TARGET, load()).defects)
-    text = (ROOT / "docs" / "stories.md").read_text()
-    section = text.partition("## 000 and 001")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if re.match(r"\| 00[01] \|", line)]
-    for defect, (scenarios, cause) in LINES.items():
-        found = [row for row in rows if f"| `{defect}` |" in row]
-        assert len(found) == 1, defect
-        assert f"| `{cause}` |" in found[0]
-        assert f"| {', '.join(scenarios)} |" in found[0]
+    tables_agree(TARGET, "000 and 001", LINES, COMMON)
 
 
 @pytest.mark.parametrize("defect", LINES)
 def test_the_story_is_reproduced_and_explained(defect: str, tmp_path: Path) -> None:
-    scenarios, cause = LINES[defect]
-    done = hil("run", "--target", TARGET, "--defect", defect, "--run-dir", str(tmp_path), *scenarios, timeout=200)
-    assert done.returncode == 1, done.stdout + done.stderr
-    given = verdicts(tmp_path)
-    assert {v["id"].partition("[")[0] for v in given} == set(scenarios)
-    for verdict in given:
-        assert verdict["verdict"] == "fail", (verdict["id"], verdict["why"])
-        assert verdict["causes"][0]["id"] == cause, (verdict["id"], [c["id"] for c in verdict["causes"]])
+    for verdict in reproduced(TARGET, LINES, defect, tmp_path):
         if defect == "tls13_only":
             assert "supported_versions" in verdict["causes"][0]["explain"], "the suites of 1.2 mislead"
 
 
 def test_switched_off_all_of_them_pass(tmp_path: Path) -> None:
-    scenarios = {name for names, _ in LINES.values() for name in names}
-    done = hil("run", "--target", TARGET, "--run-dir", str(tmp_path), *sorted(scenarios), timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {v["verdict"] for v in verdicts(tmp_path)} == {"pass"}
+    passes(TARGET, LINES, tmp_path)
 
 
 def test_the_suite_netx_does_not_have(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from harness import run, session
 from harness.evidence import wire
 from harness.lab.profiles import load as load_profiles
 from harness.model import Verdict
-from harness.paths import ROOT
 from harness.plan import PlanItem
 from harness.run import Bench
-from harness.target import find, load
+from harness.target import load
 from tests.engine.bench import hil, ready, verdicts
+from tests.stories.story import tables_agree
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
 
@@ -79,15 +79,7 @@ def judged(bench: Bench, item: PlanItem, folder: Path, *defects: str) -> Verdict
 
 
 def test_the_tables_agree() -> None:
-    assert {*LINES, *COMMON} == set(find(TARGET, load()).defects)
-    text = (ROOT / "docs" / "stories.md").read_text()
-    section = text.partition("## 003")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| 003 |")]
-    for defect, (scenarios, cause) in LINES.items():
-        found = [row for row in rows if f"| `{defect}` |" in row]
-        assert len(found) == 1, defect
-        assert f"| `{cause}` |" in found[0]
-        assert f"| {scenarios[0].partition('[')[0]} |" in found[0]
+    tables_agree(TARGET, "003", LINES, COMMON)
 
 
 @pytest.mark.parametrize("defect", LINES)

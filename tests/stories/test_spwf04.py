@@ -20,8 +20,9 @@ import pytest
 from harness.firmware import built
 from harness.paths import ROOT
 from harness.target import find, load
-from tests.engine.bench import hil, ready, verdicts
+from tests.engine.bench import ready
 from tests.firmware.fw import Broker, Device, Pki, Run, device, mosquitto
+from tests.stories.story import passes, reproduced, tables_agree
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
 
@@ -47,37 +48,17 @@ FOR_THE_BOARD = ("at/line.c", "at/certificate.c", "at/driver.c", "at/socket.c")
 
 
 def test_the_tables_agree() -> None:
-    assert {*LINES, *COMMON} == set(find(TARGET, load()).defects)
-    text = (ROOT / "docs" / "stories.md").read_text()
-    section = text.partition("## 004")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| 004 |")]
-    for defect, (scenarios, cause) in LINES.items():
-        found = [row for row in rows if f"| `{defect}` |" in row]
-        assert len(found) == 1, defect
-        assert f"| `{cause}` |" in found[0]
-        assert f"| {', '.join(scenarios)} |" in found[0]
+    tables_agree(TARGET, "004", LINES, COMMON)
 
 
 @pytest.mark.parametrize("defect", LINES)
 def test_the_story_is_reproduced_and_explained(defect: str, tmp_path: Path) -> None:
-    scenarios, cause = LINES[defect]
-    done = hil("run", "--target", TARGET, "--defect", defect, "--run-dir", str(tmp_path), *scenarios, timeout=200)
-    assert done.returncode == 1, done.stdout + done.stderr
-    given = verdicts(tmp_path)
-    assert {v["id"].partition("[")[0] for v in given} == set(scenarios)
-    for verdict in given:
-        assert verdict["verdict"] == "fail", (verdict["id"], verdict["why"])
-        assert verdict["causes"][0]["id"] == cause, (verdict["id"], [c["id"] for c in verdict["causes"]])
+    reproduced(TARGET, LINES, defect, tmp_path)
 
 
 def test_switched_off_all_of_them_pass(tmp_path: Path) -> None:
     """With the rows of the catalogue, in which the defect is the stimulus."""
-    scenarios = {name for names, _ in LINES.values() for name in names} | {*ROWS}
-    done = hil("run", "--target", TARGET, "--run-dir", str(tmp_path), *sorted(scenarios), timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    given = verdicts(tmp_path)
-    assert {v["id"].partition("[")[0] for v in given} == scenarios
-    assert {v["verdict"] for v in given} == {"pass"}
+    passes(TARGET, LINES, tmp_path, ROWS)
 
 
 # --- the story's own peer ---

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.paths import ROOT
-from harness.target import find, load
 from tests.engine.bench import hil, ready, verdicts
+from tests.stories.story import passes, reproduced, tables_agree
 
 pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
 
@@ -40,34 +40,16 @@ FOR_THE_BOARD = (
 
 
 def test_the_tables_agree() -> None:
-    assert {*LINES, *COMMON} == set(find(TARGET, load()).defects)
-    text = (ROOT / "docs" / "stories.md").read_text()
-    section = text.partition("## 002")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| 002 |")]
-    for defect, (scenarios, cause) in LINES.items():
-        found = [row for row in rows if f"| `{defect}` |" in row]
-        assert len(found) == 1, defect
-        assert f"| `{cause}` |" in found[0]
-        assert f"| {', '.join(scenarios)} |" in found[0]
+    tables_agree(TARGET, "002", LINES, COMMON)
 
 
 @pytest.mark.parametrize("defect", LINES)
 def test_the_story_is_reproduced_and_explained(defect: str, tmp_path: Path) -> None:
-    scenarios, cause = LINES[defect]
-    done = hil("run", "--target", TARGET, "--defect", defect, "--run-dir", str(tmp_path), *scenarios, timeout=200)
-    assert done.returncode == 1, done.stdout + done.stderr
-    given = verdicts(tmp_path)
-    assert {v["id"].partition("[")[0] for v in given} == set(scenarios)
-    for verdict in given:
-        assert verdict["verdict"] == "fail", (verdict["id"], verdict["why"])
-        assert verdict["causes"][0]["id"] == cause, (verdict["id"], [c["id"] for c in verdict["causes"]])
+    reproduced(TARGET, LINES, defect, tmp_path)
 
 
 def test_switched_off_all_of_them_pass(tmp_path: Path) -> None:
-    scenarios = {name for names, _ in LINES.values() for name in names}
-    done = hil("run", "--target", TARGET, "--run-dir", str(tmp_path), *sorted(scenarios), timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {v["verdict"] for v in verdicts(tmp_path)} == {"pass"}
+    passes(TARGET, LINES, tmp_path)
 
 
 def test_the_gate_does_no_harm_without_tls(tmp_path: Path) -> None:
