@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every libFuzzer target for SECONDS, two at once for each processor. New inputs go to build/fuzz/found/<name>,
+# Every libFuzzer target for SECONDS, three at once for each processor. New inputs go to build/fuzz/found/<name>,
 # crashes to build/fuzz/crash/<name>. Prints executions and CPU time of each; exit 1 when one crashed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,7 +34,7 @@ for binary in build/fuzz/bin/fuzz[-_]* build/fuzz/firmware/tests/fuzz_*; do
     [ -x "$binary" ] || continue
     run_one "$binary" &
     pids="$pids $!"
-    if [ "$(echo "$pids" | wc -w)" -ge $((2 * $(nproc))) ]; then
+    if [ "$(echo "$pids" | wc -w)" -ge $((3 * $(nproc))) ]; then
         for pid in $pids; do wait "$pid" || status=1; done
         pids=""
     fi

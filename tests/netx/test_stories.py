@@ -10,7 +10,7 @@ import pytest
 from tests.engine.bench import hil, ready, verdicts
 from tests.stories.story import passes, reproduced, tables_agree
 
-pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
+pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("stories")]
 
 TARGET = "h563-sim"
 LINES: dict[str, tuple[tuple[str, ...], str]] = {

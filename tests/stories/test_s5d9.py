@@ -20,7 +20,7 @@ from harness.target import load
 from tests.engine.bench import hil, ready, verdicts
 from tests.stories.story import tables_agree
 
-pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
+pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("stories")]
 
 TARGET = "s5d9-sim"
 EC = ("JWT-01[e12-cloud-es256]",)

@@ -24,7 +24,7 @@ from tests.engine.bench import ready
 from tests.firmware.fw import Broker, Device, Pki, Run, device, mosquitto
 from tests.stories.story import passes, reproduced, tables_agree
 
-pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
+pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("stories")]
 
 TARGET = "f401-spwf04-sim"
 LINES: dict[str, tuple[tuple[str, ...], str]] = {

@@ -13,7 +13,7 @@ from harness.paths import ROOT
 from tests.engine.bench import hil, ready, verdicts
 from tests.stories.story import passes, reproduced, tables_agree
 
-pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("boards")]
+pytestmark = [pytest.mark.skipif(not ready(), reason="host programs are not built"), pytest.mark.xdist_group("stories")]
 
 TARGET = "f429-w5500-sim"
 LINES: dict[str, tuple[tuple[str, ...], str]] = {
