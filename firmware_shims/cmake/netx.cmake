@@ -29,7 +29,7 @@ function(hil_add_stack_library)
   target_include_directories(hil_model_tls PUBLIC ${CMAKE_BINARY_DIR}/wolfssl)
 
   add_library(hil_stack STATIC ${HIL_NETX_HOST} ${model}/tcp.c ${model}/tables.c ${model}/codes.c ${model}/x509.c
-    ${model}/tls.c ${model}/mqtt.c ${model}/board.c)
+    ${model}/tls.c ${model}/transport.c ${model}/hello.c ${model}/decide.c ${model}/mqtt.c ${model}/board.c)
   target_include_directories(hil_stack PUBLIC ${model}/include ${HIL_ROOT}/include ${HIL_ROOT}/stacks)
   target_compile_definitions(hil_stack PUBLIC NX_MODEL=1)
   target_link_libraries(hil_stack PRIVATE hil_model_tls hil_flags ${HIL_BOARD_LIBS})
