@@ -28,4 +28,4 @@ for target in $targets; do
 done
 
 step "pytest"
-exec .venv/bin/pytest -n "${HIL_TEST_WORKERS:-4}" --dist loadgroup --durations=10 tests
+exec .venv/bin/pytest -n "${HIL_TEST_WORKERS:-3}" --dist loadgroup --durations=10 tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import socket
 import struct
@@ -27,11 +28,15 @@ BULK = random.Random(1).randbytes(300_000)  # noqa: S311 - test data
 def build(board: str, *options: str) -> Image:
     out = paths.BUILD / "fw" / (("selftest-dhcp-" if options else "selftest-") + board)
     source = paths.ROOT / "firmware_shims" / "boards" / "cmsdk" / "selftest"
-    for argv in (
-        ["cmake", "-S", str(source), "-B", str(out), "-G", "Ninja", f"-DHIL_BOARD={board}", *options],
-        ["cmake", "--build", str(out)],
-    ):
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of pytest-xdist build the same
+        for argv in (
+            ["cmake", "-S", str(source), "-B", str(out), "-G", "Ninja", f"-DHIL_BOARD={board}", *options],
+            ["cmake", "--build", str(out)],
+        ):
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return Image(path=out / "firmware", sha256="", git="")
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from tests.wire.captures import Packet
 
 TIMEOUT_S = 20.0
+PORTS = 5  # tries to find one that stays free
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
 CONNECT = b"\x10\x13\x00\x04MQTT\x04\x02\x00\x3c\x00\x07session"
 CONNACK = b" \x02\x00\x00"
@@ -163,6 +164,18 @@ def _running(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
                 pipe.close()
 
 
+@contextmanager
+def _serving(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """s_server, listening. Another process may take a free port before it does: then the next one."""
+    for _ in range(PORTS):
+        port = _free_port()
+        with _running([*command, "-accept", f"127.0.0.1:{port}"]) as served:
+            if _until(served, b"ACCEPT"):
+                yield served, port
+                return
+    raise AssertionError(f"{' '.join(command)}: does not listen")
+
+
 def run(
     folder: Path,
     server: Sequence[str] = (),
@@ -186,15 +199,13 @@ def run_all(
     data: Sequence[bytes] = (CONNECT, PUBLISH),
 ) -> list[Recording]:
     """Sessions after another with one server, so that it knows the earlier ones' tickets."""
-    pem, port, keys = make_certificate(folder, cert), _free_port(), folder / "session.keys"
+    pem, keys = make_certificate(folder, cert), folder / "session.keys"
     keys.unlink(missing_ok=True)
-    serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(len(clients))]
-    serve += ["-keylogfile", str(keys)]
+    serve = ["openssl", "s_server", "-naccept", str(len(clients)), "-keylogfile", str(keys)]
     if cert != "none":
         serve += ["-cert", str(pem), "-key", str(pem)]
     out: list[list[tuple[bool, bytes]]] = []
-    with _running([*serve, *server]) as served:
-        _until(served, b"ACCEPT")
+    with _serving([*serve, *server]) as (served, port):
         for client in clients:
             relay = Relay(port)
             try:
@@ -222,8 +233,11 @@ def _talk(
         if relay.over[0] or called.poll() is not None:
             break
         before = relay.count(True)
-        called.stdin.write(item)
-        called.stdin.flush()
+        try:
+            called.stdin.write(item)
+            called.stdin.flush()
+        except BrokenPipeError:  # it ended since we looked
+            break
         if item in commands:
             relay.wait_more(True, before)
         else:
@@ -232,7 +246,8 @@ def _talk(
             served.stdin.write(CONNACK)
             served.stdin.flush()
             _until(called, CONNACK)
-    called.stdin.close()
+    with suppress(BrokenPipeError):
+        called.stdin.close()
     called.stdin = None
     called.wait(TIMEOUT_S)
 
