@@ -9,6 +9,8 @@ from harness.verdict.checks import Finding, Result, Vacuous, check
 from harness.verdict.seen import NS, Seen, frame
 
 PSS_RSAE = frozenset((0x0804, 0x0805, 0x0806))
+WENT_ON = frozenset(("client_key_exchange", "certificate_verify", "finished"))
+"""What a client sends behind its Certificate message."""
 
 
 @check("RFC 5246 7.4.6; RFC 8446 4.4.2")
@@ -18,10 +20,14 @@ def certificate_after_request(seen: Seen) -> Iterable[Result]:
     if not requests:
         yield Vacuous("the broker asked for no certificate")
     for request in requests:
-        conn = request["conn"]
-        if not any(e.get("conn") == conn for e in seen.of("certificate", "c")):
-            yield Finding("must", "CertificateRequest was not answered by a Certificate message",
-                          "client_certificate.missing", (frame(request),))  # fmt: skip
+        kinds = {e["ev"] for e in seen.conn(request["conn"]) if e.get("dir") == "c"}
+        if "certificate" in kinds:
+            continue
+        if "alert" in kinds and not kinds & WENT_ON:
+            yield Vacuous("the device broke the handshake off before its Certificate was due")
+            continue
+        cause = "client_certificate.missing" if kinds & WENT_ON else ""  # else: silence, whose cause is another
+        yield Finding("must", "CertificateRequest was not answered by a Certificate message", cause, (frame(request),))
 
 
 @check("RFC 5246 7.4.6, 7.4.2; RFC 8446 4.4.2")
@@ -78,7 +84,9 @@ def clock_recovers(seen: Seen) -> Iterable[Result]:
         yield Finding("must", "connected without a clock: the dates of the certificate are not checked",
                       "server_certificate.accepted_expired")  # fmt: skip
     if not accepted or ends[-1].fields.get("result") != "ok":
-        yield Finding("must", "does not connect after its clock was set", "device.clock_unset")
+        # The clock is to blame where nothing else is seen to be: another fault keeps the device out just as well.
+        cause = "" if seen.diagnosis.causes else "device.clock_unset"
+        yield Finding("must", "does not connect after its clock was set", cause)
 
 
 LEAST_GAP, STORM, GROWTH = 1.0, 0.5, 1.2
