@@ -1,4 +1,4 @@
-"""Checks of a handshake's messages: what is right passes, each mutation is caught, nobody is blamed for another fault."""
+"""Checks of a handshake's messages: what is right passes, each mutation is caught, nobody blamed for another fault."""
 
 from __future__ import annotations
 
