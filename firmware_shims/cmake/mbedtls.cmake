@@ -1,6 +1,6 @@
 # mbedTLS 2.28.3, built from the unpacked sources with our configuration.
 set(HIL_STACK_SOURCES ${HIL_ROOT}/stacks/mbedtls.c ${HIL_ROOT}/stacks/mbedtls_hello.c ${HIL_ROOT}/stacks/mbedtls_sign.c
-  ${HIL_ROOT}/stacks/tls_common.c)
+  ${HIL_ROOT}/stacks/mbedtls_platform.c ${HIL_ROOT}/stacks/tls_common.c)
 
 function(hil_add_stack_library)
   set(dir ${HIL_LIB_SOURCES}/mbedtls)

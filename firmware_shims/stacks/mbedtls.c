@@ -7,14 +7,12 @@
 #include "hil/shim.h"
 #include "mbedtls_hello.h"
 #include "mbedtls_hooks.h"
+#include "mbedtls_platform.h"
 #include "tls_common.h"
 
 #include <mbedtls/hmac_drbg.h>
 #include <mbedtls/net_sockets.h>
 #include <mbedtls/oid.h>
-#include <mbedtls/platform.h>
-#include <mbedtls/platform_util.h>
-#include <mbedtls/sha512.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_internal.h>
 #include <mbedtls/version.h>
@@ -57,33 +55,6 @@ static struct hil_hello_edit edit;
 static const struct hil_tls_config *current; /* during hil_tls_open only */
 static uint32_t wait_start, wait_ms;
 static int net_rc, alert_sent;
-
-time_t hil_mbedtls_time(time_t *timer) {
-    time_t now = hil_clock_now();
-    if (timer != NULL)
-        *timer = now;
-    return now;
-}
-
-struct tm *mbedtls_platform_gmtime_r(const mbedtls_time_t *when, struct tm *out) {
-    return hil_clock_gmtime(*when, out);
-}
-
-/* Entropy of the DRBG: SHA-512 over this connection's seed material. */
-static int on_entropy(void *user, unsigned char *output, size_t size) {
-    const uint8_t *seed = user;
-    while (size > 0) {
-        uint8_t material[HIL_SEED_MATERIAL], block[64];
-        size_t n = size < sizeof block ? size : sizeof block;
-        hil_seed_material(seed, material);
-        if (mbedtls_sha512_ret(material, sizeof material, block, 0) != 0)
-            return -1;
-        memcpy(output, block, n);
-        output += n;
-        size -= n;
-    }
-    return 0;
-}
 
 static uint32_t time_left(void) {
     uint32_t gone = hil_board_ms() - wait_start;
@@ -341,8 +312,8 @@ int hil_tls_open(const struct hil_tls_config *config, struct hil_tls_result *res
     mbedtls_x509_crt_init(&own);
     mbedtls_pk_init(&key);
     mbedtls_hmac_drbg_init(&drbg);
-    int rc = mbedtls_hmac_drbg_seed(&drbg, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), on_entropy, seed,
-                                    (const unsigned char *)"hil", 3);
+    int rc = mbedtls_hmac_drbg_seed(&drbg, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), hil_mbedtls_entropy,
+                                    seed, (const unsigned char *)"hil", 3);
     if (rc != 0)
         (void)api("mbedtls_hmac_drbg_seed", rc);
     if (rc == 0)

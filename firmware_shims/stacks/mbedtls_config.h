@@ -6,8 +6,8 @@
 
 #include <time.h>
 
-/* Platform: the C library's heap, the client's clock (stacks/mbedtls.c), no files, no sockets, no entropy of
- * its own. */
+/* Platform: the C library's heap, the client's clock (stacks/mbedtls_platform.c), no files, no sockets, no
+ * entropy of its own. */
 #define MBEDTLS_PLATFORM_C
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_HAVE_TIME

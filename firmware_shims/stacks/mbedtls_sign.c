@@ -2,6 +2,7 @@
 #include "hil/sign.h"
 
 #include "hil/shim.h"
+#include "mbedtls_platform.h"
 #include "tls_common.h"
 
 #include <mbedtls/ecdsa.h>
@@ -42,15 +43,6 @@ enum hil_key hil_key_kind(struct hil_blob key) {
     return kind;
 }
 
-static int on_entropy(void *seed, unsigned char *out, size_t len) {
-    uint8_t material[HIL_SEED_MATERIAL];
-    if (len > sizeof material)
-        return MBEDTLS_ERR_HMAC_DRBG_ENTROPY_SOURCE_FAILED;
-    hil_seed_material(seed, material);
-    memcpy(out, material, len);
-    return 0;
-}
-
 int hil_sign(struct hil_blob key, const uint8_t *seed, const uint8_t *text, size_t len, uint8_t *sig,
              size_t room) {
     mbedtls_pk_context pk;
@@ -62,7 +54,8 @@ int hil_sign(struct hil_blob key, const uint8_t *seed, const uint8_t *text, size
         return -1;
     memcpy(given, seed, sizeof given);
     mbedtls_hmac_drbg_init(&drbg);
-    int rc = api("mbedtls_hmac_drbg_seed", mbedtls_hmac_drbg_seed(&drbg, sha256, on_entropy, given, NULL, 0));
+    int rc = api("mbedtls_hmac_drbg_seed",
+                 mbedtls_hmac_drbg_seed(&drbg, sha256, hil_mbedtls_entropy, given, NULL, 0));
     if (rc == 0)
         rc = mbedtls_md(sha256, text, len, hash);
     if (rc == 0 && (mbedtls_pk_get_len(&pk) > room || room < MBEDTLS_ECDSA_MAX_LEN))
