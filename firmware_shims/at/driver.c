@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LINE_BYTES 128u /* longer lines lose their end: none that counts is longer */
+#define LATE_READS 16u  /* when time is over: what waits in the UART is taken, but not what goes on coming */
 
 struct hil_at_reply hil_at_reply;
 struct hil_at_state hil_at_state;
@@ -17,11 +18,23 @@ static size_t line_len;
 static uint8_t rx[256];
 static size_t rx_at, rx_len;
 
+/* One wait, for a line or a whole answer. */
+struct wait {
+    uint32_t start, timeout_ms;
+    unsigned late; /* reads since its time was over */
+};
+
+static struct wait wait_of(uint32_t timeout_ms) {
+    return (struct wait){.start = hil_board_ms(), .timeout_ms = timeout_ms};
+}
+
 /* One byte, HIL_AT_TIMEOUT or HIL_AT_GONE. Services go on meanwhile. */
-static int byte_within(uint32_t start, uint32_t timeout_ms) {
+static int byte_within(struct wait *wait) {
     while (rx_at == rx_len) {
-        uint32_t gone = hil_board_ms() - start;
-        uint32_t left = gone < timeout_ms ? timeout_ms - gone : 0;
+        uint32_t gone = hil_board_ms() - wait->start;
+        uint32_t left = gone < wait->timeout_ms ? wait->timeout_ms - gone : 0;
+        if (left == 0 && wait->late++ >= LATE_READS)
+            return HIL_AT_TIMEOUT;
         int n = hil_at_uart_read(rx, sizeof rx, left < HIL_SERVICE_MS ? left : HIL_SERVICE_MS);
         hil_heartbeat();
         if (n < 0) {
@@ -30,20 +43,20 @@ static int byte_within(uint32_t start, uint32_t timeout_ms) {
         }
         rx_at = 0;
         rx_len = (size_t)n;
-        if (n == 0 && hil_board_ms() - start >= timeout_ms)
+        if (n == 0 && hil_board_ms() - wait->start >= wait->timeout_ms)
             return HIL_AT_TIMEOUT;
     }
     return rx[rx_at++];
 }
 
 /* The next line that is not empty, into `line`. What has come of it stays when time runs out. */
-static int line_within(uint32_t start, uint32_t timeout_ms) {
+static int line_within(struct wait *wait) {
     static bool done;
     if (done)
         line_len = 0;
     done = false;
     for (;;) {
-        int c = byte_within(start, timeout_ms);
+        int c = byte_within(wait);
         if (c < 0)
             return c;
         if (c == '\n' && line_len > 0) {
@@ -103,31 +116,32 @@ static void take(const struct hil_at_answer *answer) {
     }
 }
 
-static int read_raw(const struct hil_at_command *command, uint32_t start) {
+static int read_raw(const struct hil_at_command *command, struct wait *wait) {
     uint8_t *to = command->in;
     if (hil_at_reply.value > command->in_cap)
         return HIL_AT_TOO_LONG;
     for (uint32_t i = 0; i < hil_at_reply.value; i++) {
-        int c = byte_within(start, command->timeout_ms);
+        int c = byte_within(wait);
         if (c < 0)
             return c;
         to[i] = (uint8_t)c;
     }
+    hil_at_reply.read = hil_at_reply.value;
     return 0;
 }
 
 /* Up to the end of the command. */
-static int finish(const struct hil_at_command *command, uint32_t start) {
+static int finish(const struct hil_at_command *command, struct wait *wait) {
     for (;;) {
         struct hil_at_answer answer;
-        int rc = line_within(start, command->timeout_ms);
+        int rc = line_within(wait);
         if (rc != 0)
             return rc;
         hil_at_parse(line, line_len, &answer);
         take(&answer);
         if (!command->quiet || answer.kind == HIL_AT_ERROR)
             show("", line, line_len);
-        if (answer.kind == HIL_AT_READING && (rc = read_raw(command, start)) != 0)
+        if (answer.kind == HIL_AT_READING && (rc = read_raw(command, wait)) != 0)
             return rc;
         if (answer.kind == HIL_AT_OK)
             return 0;
@@ -137,7 +151,7 @@ static int finish(const struct hil_at_command *command, uint32_t start) {
 }
 
 int hil_at_run(const struct hil_at_command *command) {
-    uint32_t start = hil_board_ms();
+    struct wait wait = wait_of(command->timeout_ms);
     hil_at_reply = (struct hil_at_reply){0};
     if (!hil_at_state.up)
         return HIL_AT_GONE;
@@ -146,7 +160,7 @@ int hil_at_run(const struct hil_at_command *command) {
     int rc = HIL_AT_GONE;
     if (hil_at_uart_write(command->line, strlen(command->line)) == 0 && hil_at_uart_write("\r", 1) == 0 &&
         (command->len == 0 || hil_at_uart_write(command->data, command->len) == 0))
-        rc = finish(command, start);
+        rc = finish(command, &wait);
     if (rc < 0)
         hil_at_state.up = false;
     if (!command->quiet)
@@ -158,9 +172,9 @@ int hil_at_run(const struct hil_at_command *command) {
 
 int hil_at_wait(uint32_t timeout_ms) {
     struct hil_at_answer answer;
-    uint32_t start = hil_board_ms();
+    struct wait wait = wait_of(timeout_ms);
     for (;;) {
-        int rc = line_within(start, timeout_ms);
+        int rc = line_within(&wait);
         if (rc != 0)
             return rc;
         hil_at_parse(line, line_len, &answer);
@@ -179,6 +193,8 @@ int hil_at_start(uint32_t timeout_ms) {
     while (!hil_at_state.up) {
         uint32_t gone = hil_board_ms() - start;
         int rc = hil_at_wait(gone < timeout_ms ? timeout_ms - gone : 0);
+        if (rc == 0 && gone >= timeout_ms && !hil_at_state.up)
+            rc = HIL_AT_TIMEOUT; /* it talks, but not of Wi-Fi */
         if (rc != 0)
             return rc;
     }

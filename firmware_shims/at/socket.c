@@ -214,11 +214,14 @@ static int broken(int rc) {
 
 static int send_all(const void *data, size_t len, uint32_t timeout_ms, void (*service)(void)) {
     const uint8_t *at = data;
-    for (size_t left = len; left > 0;) {
+    uint32_t start = hil_board_ms(), gone = 0;
+    for (size_t left = len; left > 0; gone = hil_board_ms() - start) {
         size_t n = left < CHUNK ? left : CHUNK;
-        struct hil_at_command command = {.data = at, .len = n, .timeout_ms = timeout_ms};
+        struct hil_at_command command = {.data = at, .len = n, .timeout_ms = timeout_ms - gone};
         if (sock < 0)
             return HIL_NET_CLOSED;
+        if (gone > 0 && gone >= timeout_ms)
+            return HIL_NET_TIMEOUT;
         int rc = data_command("AT+S.SOCKW", (uint32_t)n, true, &command);
         service();
         if (rc != 0)
@@ -245,7 +248,7 @@ static int fetch(void *data, size_t cap) {
     if (rc != 0)
         return broken(rc);
     hil_at_state.pending = true; /* there may be more */
-    return (int)hil_at_reply.value;
+    return (int)hil_at_reply.read;
 }
 
 static int receive(void *data, size_t cap, uint32_t timeout_ms, void (*service)(void)) {

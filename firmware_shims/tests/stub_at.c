@@ -1,5 +1,6 @@
 #include "stub_at.h"
 
+#include "check.h"
 #include "hil/at.h"
 #include "hil/service.h"
 #include "stub_board.h"
@@ -13,6 +14,9 @@ static const uint8_t *input;
 static size_t input_len, input_step;
 static const char *const *script;
 static size_t script_len;
+static const char *babble;
+static unsigned babbled;
+uint32_t stub_service_ms;
 
 void stub_at_input(const void *data, size_t len, size_t step) {
     input = data;
@@ -25,7 +29,14 @@ void stub_at_script(const char *const *answers, size_t count) {
     script_len = count;
 }
 
+void stub_at_babble(const char *text) {
+    babble = text;
+    babbled = 0;
+}
+
 void stub_at_clear(void) {
+    stub_service_ms = 0;
+    stub_at_babble(NULL);
     stub_at_out_len = 0;
     stub_at_resets = 0;
     stub_at_input(NULL, 0, 1);
@@ -54,6 +65,13 @@ int hil_at_uart_write(const void *data, size_t len) {
 int hil_at_uart_read(void *data, size_t cap, uint32_t timeout_ms) {
     size_t n = input_len < input_step ? input_len : input_step;
     n = n < cap ? n : cap;
+    if (n == 0 && babble != NULL) {
+        CHECK(++babbled < 10000); /* whoever listens this long listens for ever */
+        stub_ms++;
+        n = strlen(babble) < cap ? strlen(babble) : cap;
+        memcpy(data, babble, n);
+        return (int)n;
+    }
     if (n == 0) {
         stub_ms += timeout_ms > 0 ? timeout_ms : 1;
         return 0;
@@ -68,4 +86,5 @@ void hil_heartbeat(void) {
 }
 
 void hil_service(void) {
+    stub_ms += stub_service_ms;
 }

@@ -13,6 +13,12 @@ extern unsigned stub_at_resets;
 void stub_at_input(const void *data, size_t len, size_t step);
 void stub_at_clear(void);
 
+/* Behind all input: this again and again, a piece each millisecond; NULL: silence. */
+void stub_at_babble(const char *text);
+
+/* What each hil_service() takes. */
+extern uint32_t stub_service_ms;
+
 /* Answers one command each, from then on: for a driver that sends many. NULL: none. */
 void stub_at_script(const char *const *answers, size_t count);
 

@@ -181,6 +181,23 @@ static void reading(void) {
     CHECK(!hil_at_state.up);
 }
 
+/* A module that never stops talking (noise of a wrong baud rate, indications without end): every wait ends.
+ */
+static void babble(void) {
+    static const char *const NOISE[] = {"xxxxxxxxxxxx", "+WIND:99:x\r\n", "+WIND:55:Pending Data:0:1\r\n"};
+    for (size_t i = 0; i < sizeof NOISE / sizeof *NOISE; i++) {
+        start();
+        stub_at_babble(NOISE[i]);
+        uint32_t before = stub_ms;
+        CHECK_EQ(run("AT", ""), HIL_AT_TIMEOUT);
+        CHECK(stub_ms - before < 1500 && !hil_at_state.up);
+        before = stub_ms;
+        CHECK_EQ(hil_at_start(1000), HIL_AT_TIMEOUT);
+        CHECK(stub_ms - before < 1500);
+    }
+    stub_at_clear();
+}
+
 /* --- TLS: what goes over the UART, with and without each defect --- */
 
 #define OK "AT-S.OK\r\n"
@@ -314,6 +331,35 @@ static void data(void) {
     CHECK_EQ(hil_tls_recv(to, sizeof to, 1000, &result), HIL_NET_CLOSED);
 }
 
+/* How many bytes came is what was read, whatever other numbers the module says on the way. */
+static void lengths(void) {
+    static const char *const ANSWERS[] = {
+        "AT-S.Query:3\r\n" OK, "AT-S.Reading:3:3\r\nabcAT-S.Query:4096\r\n" OK, /* behind the data */
+        "AT-S.Query:3\r\n" OK, "AT-S.Query:4096\r\n" OK,                        /* no data at all */
+        "AT-S.Query:0\r\n" OK,
+    };
+    struct hil_tls_result result;
+    char to[16];
+    CHECK_EQ(open_tls(0, GOOD, COUNT(GOOD), &result), 0);
+    stub_at_script(ANSWERS, COUNT(ANSWERS));
+    CHECK_EQ(hil_tls_recv(to, sizeof to, 1000, &result), 3);
+    CHECK_EQ(hil_tls_recv(to, sizeof to, 0, &result), HIL_NET_TIMEOUT);
+}
+
+/* The bound is of the whole, not of each piece. */
+static void slow_sending(void) {
+    static const char *const ANSWERS[] = {OK, OK, OK, OK, OK, OK, OK, OK};
+    static uint8_t much[8 * 1024];
+    struct hil_tls_result result;
+    CHECK_EQ(open_tls(0, GOOD, COUNT(GOOD), &result), 0);
+    stub_at_script(ANSWERS, COUNT(ANSWERS));
+    stub_service_ms = 600;
+    uint32_t before = stub_ms;
+    CHECK_EQ(hil_tls_send(much, sizeof much, 1000, &result), HIL_NET_TIMEOUT);
+    CHECK(stub_ms - before <= 1200 && hil_at_state.up);
+    stub_service_ms = 0;
+}
+
 static void without_a_module(void) {
     stub_at_clear();
     hil_at_state.up = false;
@@ -332,10 +378,13 @@ int main(void) {
     certificates();
     commands();
     reading();
+    babble();
     provisioning();
     kept();
     refusals();
     data();
+    lengths();
+    slow_sending();
     without_a_module();
     return 0;
 }

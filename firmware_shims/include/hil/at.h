@@ -77,7 +77,8 @@ struct hil_at_reply {
     bool loading;    /* AT-S.Loading was seen: TCP is up and a CA was found */
     bool key_id_missing;
     bool on;        /* AT-S.On was seen */
-    uint32_t value; /* of AT-S.On, AT-S.Query and AT-S.Reading */
+    uint32_t value; /* of the last of AT-S.On, AT-S.Query and AT-S.Reading */
+    uint32_t read;  /* bytes that are in hil_at_command.in: never more than in_cap */
 };
 extern struct hil_at_reply hil_at_reply;
 

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < 4 && hil_at_state.up; i++) {
         uint32_t before = stub_ms;
         (void)hil_at_run(&command);
-        CHECK(stub_ms - before <= 1000);
+        CHECK(stub_ms - before <= 1000 && hil_at_reply.read <= command.in_cap);
     }
     for (size_t i = 0; i < stub_out_len; i++)
         CHECK(stub_out[i] == '\r' || stub_out[i] == '\n' || (stub_out[i] >= ' ' && stub_out[i] < 127));
