@@ -138,7 +138,11 @@ def _scan(out: str) -> int:
     text = scan.as_toml(found, hardware, known)
     if not found.probes:
         what = "no ST-LINK, J-Link or CMSIS-DAP probe is attached"
-        raise LabError("lab.probe_missing", what, "plug a board in; in a container, pass /dev/bus/usb and /sys to it")
+        fix = "plug a board in; in a container, pass /dev/bus/usb and /sys to it"
+        if found.others:
+            what += f"; there are serial ports: {', '.join(found.others[:8])}"
+            fix += "; a board programmed by hand has one of them as `serial`, and runner = \"none\""
+        raise LabError("lab.probe_missing", what, fix)
     if path is None:
         sys.stdout.write(text)
         print("hil: not written, there is a lab.toml already: take over what you want", file=sys.stderr)
@@ -162,7 +166,7 @@ def _where(out: str) -> tuple[Path | None, dict[str, BoardEntry]]:
     from harness import paths
 
     named = os.environ.get("HIL_LAB")
-    there = Path(named) if named else inventory.lab_file()
+    there = Path(named).expanduser() if named else inventory.lab_file()
     known: dict[str, BoardEntry] = {}
     if there is not None and there.is_file():
         try:

@@ -5,11 +5,13 @@ taken to be there; its own steps say when it is not.
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 from harness.errors import LabError
 from harness.lab.inventory import BoardEntry
+from harness.lab.inventory_rules import same_probe
 
 USB = Path("/sys/bus/usb/devices")
 
@@ -37,16 +39,21 @@ def _virtual(entry: BoardEntry, folder: Path) -> LabError | None:
 
 def _probe(entry: BoardEntry) -> LabError | None:
     if entry.probe_path:
-        if (USB / entry.probe_path).exists():
+        if _exists(USB / entry.probe_path):
             return None
         what = f"no probe at USB path {entry.probe_path}"
     elif entry.probe_id:
-        if any(number.lower() == entry.probe_id.lower() for number in serial_numbers()):
+        if any(same_probe(number, entry.probe_id) for number in serial_numbers()):
             return None
         what = f"no probe with serial number {entry.probe_id}"
     else:
         return None  # the only one: its flasher finds it
     return LabError("lab.probe_missing", f"{entry.id}: {what} is attached", "plug it in, or run hil boards --scan")
+
+
+def _exists(path: Path) -> bool:
+    """Unlike Path.exists, never raises: a name may be too long, a folder closed to us."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def serial_numbers() -> list[str]:
@@ -62,7 +69,7 @@ def serial_numbers() -> list[str]:
 
 def _serial(entry: BoardEntry) -> LabError | None:
     if entry.serial.startswith("/"):
-        there = Path(entry.serial).exists()
+        there = _exists(Path(entry.serial))
     elif entry.serial.startswith("usb:"):
         wanted = entry.serial.split(":")[1].lower()
         there = any(number.lower() == wanted for number in serial_numbers())

@@ -182,7 +182,8 @@ def find(name: str, boards: dict[str, BoardEntry] | None = None) -> BoardEntry:
 
 
 def _entry(path: Path, number: int, row: dict[str, Any], known: tuple[str, ...]) -> BoardEntry:
-    label = f"board `{row['id']}`" if isinstance(row.get("id"), str) and row["id"].isprintable() else f"board {number}"
+    name = row.get("id")
+    label = f"board `{name}`" if isinstance(name, str) and _ID.fullmatch(name) else f"board {number}"
     rules.check_text(path, label, row)
     entry: BoardEntry = _convert(path, label, row, BoardEntry)
     if not _ID.fullmatch(entry.id):
@@ -224,22 +225,24 @@ def _entry(path: Path, number: int, row: dict[str, Any], known: tuple[str, ...])
 
 
 def _check_probes(path: Path, boards: list[BoardEntry]) -> None:
-    """Each probe can be told from all others: by serial number, or by USB path where that repeats."""
-    probed = [entry for entry in boards if entry.local_probe]
+    """Each probe can be told from all others: by serial number, or by USB path where that repeats. What is named is
+    compared whoever drives it; to name one is asked only of boards whose flasher needs it."""
+    probed = [entry for entry in boards if not (entry.virtual or entry.labgrid)]
     for host in dict.fromkeys(entry.runner_prefix for entry in probed):
         here = [entry for entry in probed if entry.runner_prefix == host]
-        for entry in here:
-            if not (entry.probe_id or entry.probe_path) and len(here) > 1:
+        picked = [entry for entry in here if entry.local_probe]
+        for entry in picked:
+            if not (entry.probe_id or entry.probe_path) and len(picked) > 1:
                 raise rules.wrong(
                     path,
                     f"board `{entry.id}`",
                     "probe_id",
-                    f"missing, and there are {len(here)} boards with a probe",
+                    f"missing, and there are {len(picked)} boards with a probe",
                     "give each its probe's serial number (`hil boards --scan`)",
                 )
         for at, entry in enumerate(here):
             for other in here[:at]:
-                same_id = bool(entry.probe_id) and entry.probe_id.lower() == other.probe_id.lower()
+                same_id = bool(entry.probe_id) and rules.same_probe(entry.probe_id, other.probe_id)
                 same_path = bool(entry.probe_path) and entry.probe_path == other.probe_path
                 if same_path:
                     raise rules.wrong(
@@ -262,15 +265,16 @@ def _check_probes(path: Path, boards: list[BoardEntry]) -> None:
 def _check_consoles(path: Path, boards: list[BoardEntry]) -> None:
     seen: dict[str, str] = {}
     for entry in boards:
-        for key in ("serial", "uplink"):
+        for key in ("serial", "uplink", "virtual"):
             port = getattr(entry, key)
-            if not port:
+            if not isinstance(port, str) or not port:
                 continue
+            if key == "virtual":
+                port = os.path.normpath(port)
             name = port if port.startswith("/") else port.lower()
             if name in seen:
-                raise rules.wrong(
-                    path, f"board `{entry.id}`", key, f"{port} is {seen[name]} already", "each UART has one reader"
-                )
+                once = "one virtual board is one board" if key == "virtual" else "each UART has one reader"
+                raise rules.wrong(path, f"board `{entry.id}`", key, f"{port} is {seen[name]} already", once)
             seen[name] = f"`{key}` of board `{entry.id}`"
         place = entry.labgrid.place if isinstance(entry.labgrid, Labgrid) else entry.labgrid
         if place and f"place {place}" in seen:
@@ -288,7 +292,7 @@ def _convert(path: Path, label: str, row: Any, kind: Any) -> Any:
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `$")
         inside = where.rstrip("`").lstrip(".")
-        unknown = re.search(r"unknown field `(.*)`$", text)
+        unknown = re.search(r"unknown field `(.*)`$", text, re.DOTALL)
         if unknown is not None:
             tables_inside = {"power": Power, "labgrid": Labgrid}
             fields = tables_inside.get(inside, kind).__struct_fields__

@@ -33,6 +33,11 @@ def check_text(path: Path, label: str, row: dict[str, Any]) -> None:
                 raise wrong(path, label, key, problem, "write one short line of plain text")
 
 
+def same_probe(one: str, other: str) -> bool:
+    """J-Link numbers stand on USB with zeros in front, and without on the label and in SEGGER's tools."""
+    return one.lower().lstrip("0") == other.lower().lstrip("0")
+
+
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value

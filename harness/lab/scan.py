@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.lab.inventory import BoardEntry
+from harness.lab.inventory_rules import same_probe
 
 MAX_STRING = 120  # characters of a USB string
 MAX_DEVICES = 500
@@ -66,9 +67,9 @@ def look(ports: Iterable[Any], only: Mapping[str, str] | None = None, roots: Roo
     ports = list(ports)
     labels = _labels(roots)
     probes = []
-    for path in sorted(roots.devices.glob("*"), key=_by_number)[:MAX_DEVICES]:
-        if not _DEVICE.fullmatch(path.name):
-            continue
+    # Devices without their interfaces, of which a probe has up to seven.
+    devices = [path for path in roots.devices.glob("*") if _DEVICE.fullmatch(path.name)]
+    for path in sorted(devices, key=_by_number)[:MAX_DEVICES]:
         kind, name = _kind(path)
         if not kind:
             continue
@@ -141,7 +142,7 @@ def _board(probe: Probe, name: str, targets: Collection[str], repeats: bool) -> 
 def _is(entry: BoardEntry, probe: Probe) -> bool:
     if entry.probe_path:
         return entry.probe_path == probe.path
-    return bool(probe.number) and entry.probe_id.lower() == probe.number.lower()
+    return bool(probe.number and entry.probe_id) and same_probe(entry.probe_id, probe.number)
 
 
 # -- USB --

@@ -25,17 +25,23 @@ from harness.errors import UsageError
 T = TypeVar("T")
 Table = dict[str, Any]
 Located = tuple[Path, Table]
+MAX_FILE = 4 << 20  # bytes; the largest of ours has 60 KB
 
 
 def read(path: Path) -> Table:
     """The tables of one TOML file. Raises UsageError when it cannot be read."""
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise UsageError(f"{path}: more than {MAX_FILE >> 20} MB", "name a file of tables")
+        return tomllib.loads(data.decode())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name an existing TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", "correct the file") from error
+    except RecursionError:  # a package's table is somebody else's
+        raise UsageError(f"{path}: nested too deeply", "correct the file") from None
 
 
 def expand(files: dict[Path, Table]) -> dict[str, Located]:

@@ -60,6 +60,7 @@ labgrid = "shelf-s5d9"
 
 ONE = '[[board]]\nid = "x"\ntarget = "h563"\n'
 TWO = '[[board]]\nid = "x"\ntarget = "h563"\nprobe_id = "A"\n[[board]]\nid = "y"\ntarget = "h563"\n'
+SHELF = '[[board]]\nid = "{id}"\ntarget = "f405-virtual"\nvirtual = "{folder}"\n'
 
 BAD: tuple[tuple[str, str, str], ...] = (
     # what the file holds, the key the message names, a word of the next step
@@ -117,6 +118,21 @@ BAD: tuple[tuple[str, str, str], ...] = (
         "board `y`: key `serial`: usb:s1 is `serial` of board `x` already",
         "one reader",
     ),
+    (TWO + "probe_id = 'A'\nrunner = 'command'", "board `y`: key `probe_id`: A is that of board `x` too", "correct it"),
+    (
+        TWO.replace('"A"', '"000731004455"') + "probe_id = '731004455'",
+        "board `y`: key `probe_id`: 731004455 is that of board `x` too",
+        "correct it",
+    ),
+    (
+        SHELF.format(id="v", folder="/run/vb") + SHELF.format(id="w", folder="/run//vb/"),
+        "board `w`: key `virtual`: /run/vb is `virtual` of board `v` already",
+        "one board",
+    ),
+    (ONE + '"a\\nb" = 1', "key `a\\nb`: unknown key", "the keys are"),
+    (ONE.replace('"x"', f'"{"x" * 5000}"'), "board 1: key `id`: longer than 500", "short line"),
+    ("a = " + "[" * 20000, "nested too deeply", "correct the file"),
+    ("#" * (5 << 20), "more than 4 MB", "tables"),
     (
         TWO.replace('"A"\n', '"A"\nserial = "/dev/serial/by-id/a"\n')
         + "probe_id = 'B'\nuplink = '/dev/serial/by-id/a'",

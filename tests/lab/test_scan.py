@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness import target
-from harness.errors import UsageError
+from harness.commands import boards
+from harness.errors import LabError, UsageError
 from harness.lab import inventory, scan
 from harness.lab.inventory import BoardEntry
 
@@ -144,6 +146,27 @@ def test_boards_known_already_are_not_repeated(tree: Tree, tmp_path: Path) -> No
     text = scan.as_toml(tree.look(), target.load(), known)
     assert "is board `h563-1` already" in text and text.count("[[board]]") == 1
     assert 'id = "h563-2"' in text
+    typed = msgspec.structs.replace(known["s5d9-1"], probe_id="731004455")  # as it stands on the label
+    assert "is board `s5d9-1` already" in scan.as_toml(tree.look(), target.load(), known | {"s5d9-1": typed})
+
+
+def test_a_rack_of_probes_with_all_their_interfaces(tree: Tree) -> None:
+    interfaces = ("Debug", "MSD", "VCP", "Data", "Bridge")
+    for number in range(100):
+        tree.device(f"1-{number + 1}", "0483:374e", f"S{number:04}", "STLINK-V3", interfaces)
+        for link in (tree.roots.devices / f"1-{number + 1}").glob("*:*"):
+            (tree.roots.devices / link.name).symlink_to(link)
+    assert len(tree.look().probes) == 100
+
+
+def test_without_a_probe_the_ports_are_named(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.device("2-4", "0403:6001", "FT7ABC", "FT232R")
+    tree.port("/dev/ttyUSB0", "FT7ABC", "2-4:1.0")
+    found = tree.look()
+    monkeypatch.setattr(scan, "look", lambda *_: found)
+    with pytest.raises(LabError) as caught:
+        boards._scan("")
+    assert "usb:FT7ABC" in caught.value.what and 'runner = "none"' in caught.value.fix
 
 
 def test_nothing_attached_and_nothing_there_at_all(tree: Tree, tmp_path: Path) -> None:

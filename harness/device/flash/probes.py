@@ -12,6 +12,7 @@ import msgspec
 
 from harness.device.flash.base import FlashError, Rig
 from harness.device.flash.tool import ask, plain
+from harness.lab.inventory_rules import same_probe
 
 USB = Path("/sys/bus/usb/devices")
 HOST_S = 10.0
@@ -57,7 +58,7 @@ def meant(rig: Rig, kinds: tuple[str, ...] = ANY) -> Probe:
     if rig.probe_id or rig.probe_path:
         fit = [
             device for device in devices
-            if (not rig.probe_id or _same(device.serial, rig.probe_id))
+            if (not rig.probe_id or same_probe(device.serial, rig.probe_id))
             and (not rig.probe_path or device.path == rig.probe_path)
         ]  # fmt: skip
     else:
@@ -77,11 +78,6 @@ def meant(rig: Rig, kinds: tuple[str, ...] = ANY) -> Probe:
             "add probe_path to the board in lab.toml" if rig.probe_id else "add probe_id to the board in lab.toml",
         )  # fmt: skip
     return fit[0]
-
-
-def _same(one: str, other: str) -> bool:
-    """J-Link numbers stand on USB with zeros in front, and without in SEGGER's tools."""
-    return one.lower().lstrip("0") == other.lower().lstrip("0")
 
 
 def _wanted(rig: Rig) -> str:
