@@ -94,7 +94,7 @@ def _shard(text: str) -> tuple[int, int] | None:
     if not text:
         return None
     first, _, second = text.partition("/")
-    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+    if not (text.isascii() and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
         raise UsageError(f"--shard {text}: not a shard", "for example --shard 2/5")
     return int(first), int(second)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.commands.values import seconds
 from harness.errors import EXIT_OK, LabError, UsageError
 
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="", metavar="ID", help="which board of lab.toml, where there are several")
     parser.add_argument("--image", default="", metavar="FILE", help="this image instead of the target's firmware")
     parser.add_argument("--reflash", action="store_true", help="also when the board holds the image already")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for a held board (0)")
+    parser.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait so long for a held board (0)")
     parser.add_argument("--json", action="store_true", help="print data")
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from harness.commands.values import count, seconds
 from harness.errors import EXIT_OK, UsageError
 from harness.lab import inventory, lease, quarantine
 from harness.lab.inventory import BoardEntry
@@ -31,10 +32,10 @@ def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = LOCK
     parser.add_argument("board", metavar="ID", help="a board of lab.toml (or its target, where it is the only one)")
     parser.add_argument("--reason", default="", metavar="TEXT", help="what others are told")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for a held board (0)")
-    parser.add_argument("--seconds", type=float, default=float(USUAL_SECONDS), metavar="S",
+    parser.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait so long for a held board (0)")
+    parser.add_argument("--seconds", type=seconds, default=float(USUAL_SECONDS), metavar="S",
                         help=f"give it back after S seconds ({USUAL_SECONDS}; 0: only by hil unlock)")  # fmt: skip
-    parser.add_argument("--while", dest="while_pid", type=int, default=0, metavar="PID",
+    parser.add_argument("--while", dest="while_pid", type=count(1), default=0, metavar="PID",
                         help="give it back when this process ends")  # fmt: skip
     parser.add_argument("--lease", action="store_true", help="print only ID=PID, for HIL_LEASE")
     parser.add_argument("--json", action="store_true", help="print data")
@@ -43,6 +44,8 @@ def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
 def run_lock(arguments: argparse.Namespace) -> int:
     entry = board_named(arguments.board, "hold")
     command: list[str] = getattr(arguments, "command", None) or []
+    if getattr(arguments, "command", None) == []:  # an empty variable: nobody wants the board for 8 hours then
+        raise UsageError("no command after `--`", f"hil lock {entry.id} -- COMMAND, or no `--`")
     reason = arguments.reason or (f"hil lock -- {command[0]}" if command else "hil lock")
     found = quarantine.state(entry.id)
     if found.quarantined:

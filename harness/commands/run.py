@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.commands.values import count, seconds
 from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", action="append", default=[], metavar="ID[,ID]",
                         help="what to run on, one or several (HIL_TARGET, else qemu-m33)")  # fmt: skip
     parser.add_argument("--all-boards", action="store_true", help="on every board of lab.toml")
-    parser.add_argument("--boards", type=int, default=0, metavar="N",
+    parser.add_argument("--boards", type=count(0), default=0, metavar="N",
                         help="take at most N boards of a target (as many as -n says, else all)")  # fmt: skip
-    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for a held board (0)")
+    parser.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="seconds to wait for a held board (0)")
     parser.add_argument("--package", action="append", default=[], metavar="FILE",
                         help="run this image instead of building (hil build --package; repeatable)")  # fmt: skip
     parser.add_argument("--reflash", action="store_true", help="program boards that hold the image already, too")
@@ -52,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", default="", metavar="I/N", help="the I-th of N parts")
     parser.add_argument("--defect", action="append", default=[], metavar="NAME",
                         help="switch a defect of the firmware on for the whole run (tests of the bench)")  # fmt: skip
-    parser.add_argument("--retries", type=int, default=0, metavar="N", help="attempts after a failure (0)")
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="everything N times")
+    parser.add_argument("--retries", type=count(0), default=0, metavar="N", help="attempts after a failure (0)")
+    parser.add_argument("--repeat", type=count(1), default=1, metavar="N", help="everything N times")
     parser.add_argument("--fail-on-flaky", action="store_true", help="exit 13 when something passed on a retry only")
     parser.add_argument("--run-dir", default="", metavar="DIR", help="where evidence goes (reports/runs/…)")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why something would not")
@@ -66,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.all_boards and arguments.target:
         raise UsageError("--all-boards and --target exclude each other", "use one of them")
-    if arguments.workers and not arguments.workers.isdigit():
-        raise UsageError(f"-n {arguments.workers}: not a number", "for example -n 2")
+    workers = count(0)(arguments.workers or "0")
     packages = tuple(str(Path(name).absolute()) for name in arguments.package)
     targets_wanted = ",".join(package.targets_of(packages)) or os.environ.get("HIL_TARGET", "")
     before = ""  # a run of somebody else may become the latest meanwhile
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = session.Options(
         target=",".join(arguments.target) or ("" if arguments.all_boards else targets_wanted),
         all_boards=arguments.all_boards, wait=arguments.wait, packages=packages,
-        reflash=arguments.reflash, boards=arguments.boards or int(arguments.workers or 0),
+        reflash=arguments.reflash, boards=arguments.boards or workers,
         ids=tuple(arguments.scenarios), layers=tuple(arguments.layer),
         profiles=tuple(arguments.profile), only_failed=before, shard=arguments.shard,
         defects=tuple(arguments.defect), retries=arguments.retries, fail_on_flaky=arguments.fail_on_flaky,
@@ -102,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         sandbox.enter()
     from harness import progress  # heavy: not before the sandbox, which starts us anew
 
+    if sys.stderr.isatty():  # workers write the blocks of what failed, and have no terminal to ask
+        os.environ.setdefault("COLUMNS", str(os.get_terminal_size(sys.stderr.fileno()).columns))
     watcher = progress.Progress(sys.stderr)
     claims = session.claimed(options, targets, watcher.phase)
     try:

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 from harness.commands.locks import board_named, in_hand
-from harness.device.console import Console, Line
+from harness.commands.values import seconds
+from harness.device.console import Console, ConsoleTimeout, Line
 from harness.device.uartlog import stamp
-from harness.errors import EXIT_OK, UsageError
+from harness.errors import EXIT_OK, LabError, UsageError
 from harness.lab.inventory import BoardEntry
 from harness.target import Target
 
@@ -27,8 +28,8 @@ def add_console_arguments(parser: argparse.ArgumentParser) -> None:
   hil console h563-1 --seconds 30 --log boot.log
   echo RUN | hil console h563-1 --seconds 5"""
     parser.add_argument("board", metavar="ID", help="a board of lab.toml")
-    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after S seconds (0: never)")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for a held board (0)")
+    parser.add_argument("--seconds", type=seconds, default=0.0, metavar="S", help="end after S seconds (0: never)")
+    parser.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait so long for a held board (0)")
     parser.add_argument("--log", default="", metavar="FILE", help="keep the UART log")
     parser.add_argument("--reset", action="store_true", help="reset the board once the console is open")
 
@@ -72,10 +73,11 @@ def port_of(entry: BoardEntry, target: Target) -> tuple[str, int]:
     raise UsageError(f"board `{entry.id}`: key `serial` is missing", "hil boards --scan names the ports")
 
 
-def _talk(console: Console, seconds: float) -> None:
-    """Lines out, input in, until the time is over. The end of the input ends nothing: a board talks on."""
-    deadline = time.monotonic() + seconds if seconds else None
-    seen, typing = 0, True
+def _talk(console: Console, length: float) -> None:
+    """Lines out, input in, until the time is over. The end of the input ends nothing: a board talks on. LabError when
+    the board takes no input."""
+    deadline = time.monotonic() + length if length else None
+    seen, typing = 0, sys.stdin is not None  # None: closed by whoever started us
     while deadline is None or time.monotonic() < deadline:
         for line in console.wait_lines(seen, LOOK):
             _show(line, missed=line.seq - seen)
@@ -84,8 +86,11 @@ def _talk(console: Console, seconds: float) -> None:
         if typing and select.select([sys.stdin], [], [], 0)[0]:
             data = os.read(sys.stdin.fileno(), MAX_INPUT)
             typing = bool(data)
-            if data:
+            try:
                 console.send(data)
+            except ConsoleTimeout as error:
+                what = f"{error}; of the last {len(data)} bytes some are lost"
+                raise LabError("lab.serial_missing", what, "does the board run, and read this port?") from None
 
 
 def _show(line: Line, missed: int) -> None:
@@ -98,7 +103,7 @@ def add_power_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "examples:\n  hil power h563-1 cycle\n  hil power h563-1 off"
     parser.add_argument("board", metavar="ID", help="a board of lab.toml")
     parser.add_argument("action", nargs="?", default="cycle", choices=("on", "off", "cycle"), help="what to do (cycle)")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for a held board (0)")
+    parser.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait so long for a held board (0)")
 
 
 def run_power(arguments: argparse.Namespace) -> int:

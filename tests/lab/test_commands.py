@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.lab import holder, lease, quarantine
 from harness.paths import ROOT
 from tests.engine.bench import hil
@@ -125,6 +127,20 @@ def test_lock_and_unlock(lab: Path) -> None:
     assert done.returncode == 0 and "soldering" in done.stdout
     assert rows()["b1"]["state"] == "free"
     assert "was not held" in hil("unlock", "b1").stdout
+
+
+@pytest.mark.parametrize("words", [
+    ["lock", "b1", "--wait", "inf"], ["lock", "b1", "--wait", "nan"], ["lock", "b1", "--wait=-1"],
+    ["lock", "b1", "--seconds", "nan"], ["lock", "b1", "--while=-3"], ["lock", "b1", "--"],
+    ["console", "b1", "--seconds", "inf"], ["power", "b1", "--wait", "soon"], ["flash", "--wait", "nan"],
+    ["run", "--wait", "nan"], ["run", "--boards=-1"], ["run", "--retries=-1"], ["run", "--repeat", "0"],
+    ["run", "--target", "native", "-n", "\u00b2"], ["run", "--target", "native", "--shard", "\u00b2/3"],
+])  # fmt: skip
+def test_numbers_that_are_none(words: list[str], lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 4
+    said = capsys.readouterr().err
+    assert said.startswith("hil: ") and said.count("\n") == 1, said
+    assert lease.holder("b1") is None
 
 
 def test_lock_for_a_command(lab: Path) -> None:
@@ -239,6 +255,23 @@ def test_a_console_for_some_seconds_with_no_input(lab: Path, uart: tuple[int, Pa
         os.write(uart[0], b"alone\n")
         assert b"alone" in console.stdout.read()
         assert console.wait(10) == 0
+
+
+def test_a_console_without_any_input(lab: Path, uart: tuple[int, Path]) -> None:
+    """A job that closed its standard input."""
+    words = [sys.executable, "-m", "harness.cli", "console", "b1", "--seconds", "0.3"]
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(words)} <&-"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_board_that_takes_no_input(lab: Path, uart: tuple[int, Path]) -> None:
+    with start_console("b1", "--seconds", "60") as console:
+        _, said = console.communicate(b"x" * 40_000, timeout=60)  # nobody reads the pty
+    assert console.returncode == 10, said
+    assert "the device takes no input" in said.decode() and said.count(b"\n") == 1
+    assert lease.holder("b1") is None
 
 
 def test_consoles_that_cannot_be(lab: Path) -> None:
