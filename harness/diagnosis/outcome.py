@@ -6,7 +6,12 @@ to the end of the capture; one that fails is closed by the broker, or by an aler
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.diagnosis.facts import NS, Conn, Event, Story
+
+if TYPE_CHECKING:
+    from harness.evidence.uart import UartHit
 
 GRACE = NS // 10  # after a refusal the connection ends within this time
 
@@ -132,13 +137,16 @@ def works(story: Story) -> bool | None:
         state = connected(conn)
         if state is not None:
             guessed = bool(conn.sealed) and not conn.mqtt
+            if guessed and connack_lost(story) is not None:
+                return False
             if guessed and not state and accepted_in_logs(story) and refusal_after_connect(conn) is not None:
                 return True
             return False if state and guessed and refused_in_logs(story) else state
+    lost = connack_lost(story) is not None
     if any(c.established for c in story.conns):
-        return True if accepted_in_logs(story) and not any(e.code for e in story.broker) else None
+        return not lost if accepted_in_logs(story) and not any(e.code for e in story.broker) else None
     if any(e.kind == "connected" for e in story.broker):
-        return True
+        return not lost
     if any(e.code is not None or e.kind in ("not_authorised", "token_refused", "config_error") for e in story.broker):
         return False
     return None if story.conns else told_by_device(story)
@@ -154,6 +162,38 @@ def told_by_device(story: Story) -> bool | None:
         return False if results else None
     later = [h for h in story.uart if h.stack == "netx" and h.code == 0x10002 and h.line > results[-1].line]
     return None if later else True
+
+
+UNSET = 255  # what a Paho-style client holds as CONNACK's code before it reads one
+
+
+def connack_lost(story: Story) -> UartHit | None:
+    """The device's last word of its CONNECT, when that is: no CONNACK came, or one with a code that no broker sends.
+
+    The shim's `done`, or MQTTConnect's result; a session said to be up, or a refusal that was read, is neither.
+    """
+    lost, answered = None, False
+    for hit in story.uart:
+        called = hit.stack == "paho" and hit.api.lower() == "mqttconnect"
+        state = hit.fields.get("state") if hit.name == "mqtt" else ""
+        if state == "connect_sent":
+            lost, answered = None, False
+        elif (
+            hit.name == "connack_ok"
+            or state == "connack"
+            or (hit.code and hit.stack == "connack")
+            or (called and hit.code not in (None, -1, UNSET))
+        ):
+            lost, answered = None, True
+        elif called or (hit.name == "done" and hit.fields.get("stage") == "mqtt" and hit.fields.get("rc") == "-1"):
+            lost = lost or (None if answered else hit)
+    return lost
+
+
+def handshake_done(story: Story) -> int:
+    """Line at which the device last said that a handshake was over; 0 when it never did."""
+    done = [h.line for h in story.uart if h.name == "tls_ok" or (h.name == "tls" and h.fields.get("state") == "ok")]
+    return max(done, default=0)
 
 
 def accepted_in_logs(story: Story) -> bool:

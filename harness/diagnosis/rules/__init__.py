@@ -102,6 +102,7 @@ FAILED: tuple[Rule, ...] = (
     device.silent,  # device.silent
     device.session_not_released,  # device.session_not_released
     device.transport,  # device.transport_returned_zero, .transport_overreported
+    socket_chip.connack_unseen,  # device.connack_misparsed, .read_gated_on_socket
     socket_chip.over_reported,  # device.transport_overreported
     socket_chip.address_for_name,  # server_certificate.name_mismatch, tls.sni_missing
     device.retry_storm,  # device.retry_storm

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import NS, Story
+from harness.diagnosis.outcome import handshake_done
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     HIDDEN,
@@ -17,8 +18,10 @@ from harness.diagnosis.rules.claim import (
     Claim,
     first_told,
     frame,
+    says_less,
     uart,
 )
+from harness.diagnosis.rules.socket_chip import INVALID_RECORD, oversize_is_7100
 
 if TYPE_CHECKING:
     from harness.evidence.uart import UartHit
@@ -37,15 +40,19 @@ def by_code(story: Story) -> Iterable[Claim]:
     """Each code with a known meaning; the first that the device printed weighs most."""
     rank = 0
     seen: set[str] = set()
+    heard = bool(story.conns) if story.has_wire else any(e.code is not None for e in story.broker)
+    done = handshake_done(story)
     for hit in story.uart:
         if not hit.causes or hit.fields.get("level") == "1" or hit.stack == "spwf04":
             continue  # an AT module's numbers mean what was said before them: rules/at_module.py
-        for index, cause in enumerate(_plausible(hit)):
+        for index, cause in enumerate(_plausible(story, hit)):
+            if hit.line < done and cause.startswith(_IN_HANDSHAKE):
+                continue  # of an earlier attempt: a later one came further
             later = cause == "device.session_not_released" and (rank > 0 or any(c.hellos for c in story.conns))
             if cause in seen or later:
                 continue
             seen.add(cause)
-            vague = cause.startswith(_VAGUE) and story.has_wire and bool(story.conns)
+            vague = cause.startswith(_VAGUE) and heard
             weight = (FALLBACK - 2 if vague else TOLD) - min(rank, 8) if index == 0 else MAYBE - index - min(rank, 8)
             if index and vague:
                 weight = FALLBACK - 5
@@ -59,10 +66,18 @@ def by_code(story: Story) -> Iterable[Claim]:
             )
 
 
-def _plausible(hit: UartHit) -> tuple[str, ...]:
-    """OpenSSL has every hash: there a Finished that does not verify is never a missing SHA-384."""
+_IN_HANDSHAKE = ("server_certificate.", "client_certificate.", "client_key.", "certificate.", "tls.", "device.clock_")
+
+
+def _plausible(story: Story, hit: UartHit) -> tuple[str, ...]:
+    """OpenSSL has every hash: there a Finished that does not verify is never a missing SHA-384. Mbed TLS's
+    -0x7200: see `oversize_is_7100`."""
     if hit.stack == "openssl":
         return tuple(c for c in hit.causes if c != "tls.handshake_hash_mismatch")
+    if says_less(story, hit):
+        return ()
+    if hit.stack == "mbedtls" and hit.code == INVALID_RECORD and oversize_is_7100(story):
+        return hit.causes[::-1]
     return hit.causes
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.diagnosis.compare import name_matches
 from harness.diagnosis.facts import Conn, Story, leaf
+from harness.diagnosis.outcome import handshake_done
 from harness.diagnosis.rules.claim import (
     LIKELY,
     LOGGED,
@@ -16,7 +17,9 @@ from harness.diagnosis.rules.claim import (
     Claim,
     first_told,
     frame,
+    says_less,
     told,
+    uart,
 )
 from harness.diagnosis.rules.seen import Seen, from_device, last_failing
 
@@ -275,6 +278,9 @@ _NETX_HIDDEN: dict[int, tuple[str, ...]] = {
 }
 
 
+_UNREAD = "The certificate itself is not readable here; the alert's number is the only word."
+
+
 def _own_certificate(story: Story) -> bool:
     """The device has a certificate of its own, the listener asks for one, or it is TLS 1.3, where RSA servers never get
     as far as their certificate."""
@@ -303,24 +309,30 @@ def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
         causes = (netx[1], netx[0], netx[2])
     if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
         causes = causes[::-1]  # OpenSSL's x509 map sends 43 for the purpose; small stacks for what they lack
+    causes = tuple(c for c in causes if not _told_otherwise(story, c)) or causes
     for index, cause in enumerate(causes):
+        named = first_told(story, cause)
         yield Claim(
             id=cause,
             confidence="probable"
             if index == 0 and (seen.code not in (42, 80) or (netx and seen.code == 42))
             else "possible",
             weight=(LIKELY if index == 0 else MAYBE) - index + (3 if seen.exact else 0),
-            evidence=(*seen.evidence, *first_told(story, cause)),
-            explain="The certificate itself is not readable here; the alert's number is the only word.",
+            evidence=(*seen.evidence, *named),
+            explain="" if named else _UNREAD,
             frame=seen.frame,
         )
 
 
 def by_uart(story: Story) -> Iterable[Claim]:
-    """The device's own code names the fault, and no alert is known."""
+    """The device's own code names the fault, and the certificate is not there to be read beside its alert."""
     conn = last_failing(story)
-    if refused(story) is not None or (story.conns and conn is None):
+    found = refused(story)
+    if found is not None and found[0] is not None and leaf(found[0].server_certificate) is not None:
         return
+    if story.conns and conn is None:
+        return
+    done = handshake_done(story)
     for cause in (
         "server_certificate.expired",
         "server_certificate.not_yet_valid",
@@ -329,9 +341,9 @@ def by_uart(story: Story) -> Iterable[Claim]:
         "server_certificate.revoked",
         "server_certificate.crl_missing",
     ):
-        evidence = first_told(story, cause)
-        if evidence and any(h.causes[0] == cause for h in told(story, cause)):
-            yield Claim(id=cause, confidence="probable", weight=TOLD + 2, evidence=evidence)
+        hits = [h for h in told(story, cause) if h.line > done]
+        if any(h.causes[0] == cause for h in hits):
+            yield Claim(id=cause, confidence="probable", weight=TOLD + 2, evidence=(uart(hits[0]),))
 
 
 def by_log(story: Story) -> Iterable[Claim]:
@@ -355,9 +367,8 @@ def _agrees(story: Story, cause: str) -> bool:
 
 def _told_otherwise(story: Story, cause: str) -> bool:
     """The device's code names another fault of the certificate, and not this one."""
-    named = [
-        h.causes for h in story.uart if h.causes and h.causes[0].startswith(("server_certificate.", "device.clock"))
-    ]
+    hits = [h for h in story.uart if h.causes and not says_less(story, h)]
+    named = [h.causes for h in hits if h.causes[0].startswith(("server_certificate.", "device.clock"))]
     return bool(named) and not any(cause in c for c in named)
 
 

@@ -5,30 +5,16 @@ between the two. The device's own code says only that a record was bad, or that 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from harness.diagnosis.compare import name_matches
 from harness.diagnosis.facts import Conn, Story, leaf
-from harness.diagnosis.rules.claim import LIKELY, PROVED, TOLD, Claim, frame, told, uart
+from harness.diagnosis.outcome import CONNACK_SIZES, UNSET, answer, connack_lost
+from harness.diagnosis.rules.claim import LIKELY, LOGGED, PROVED, TOLD, Claim, frame, log, told, uart
 from harness.diagnosis.rules.server_certificate import certificate_names
-
-if TYPE_CHECKING:
-    from harness.evidence.uart import UartHit
 
 INVALID_RECORD = -0x7200
 SMALL_INPUT = 4096  # bytes: a record up to here fits every input buffer mbedTLS is built with in practice
 MISMATCH = "MBEDTLS_X509_BADCERT_CN_MISMATCH"
-
-
-def _waited_for_connack(story: Story) -> UartHit | None:
-    """The device's word that it gave up waiting: the shim's `done`, or MQTTConnect's FAILURE."""
-    if any(h.name == "mqtt" and h.fields.get("state") == "connack" for h in story.uart):
-        return None
-    for hit in story.uart:
-        late = hit.name == "done" and hit.fields.get("stage") == "mqtt" and hit.fields.get("rc") == "-1"
-        if late or (hit.api.lower() == "mqttconnect" and hit.code == -1):
-            return hit
-    return None
 
 
 def _left(conn: Conn) -> bool:
@@ -40,8 +26,8 @@ def _left(conn: Conn) -> bool:
 
 def connack_unread(story: Story) -> Iterable[Claim]:
     """CONNACK is on the wire in time, and the device says that it waited for it in vain."""
-    said = _waited_for_connack(story)
-    if said is None:
+    said = connack_lost(story)
+    if said is None or said.code == UNSET:
         return
     for conn in story.conns[-1:]:
         good = [m for m in conn.packets("CONNACK", "s") if m.get("code") == 0]
@@ -61,13 +47,56 @@ def connack_unread(story: Story) -> Iterable[Claim]:
             )
 
 
+def connack_unseen(story: Story) -> Iterable[Claim]:
+    """The same where CONNACK is sealed, or known from the broker's log only: the device's word against it."""
+    said = connack_lost(story)
+    if said is None or any(c.packets("CONNACK", "s") for c in story.conns):
+        return
+    plain = story.listener is not None and not story.listener.tls
+    if plain or any(c.packets("CONNECT", "c") and not c.tls for c in story.conns):
+        return
+    answers = [e for e in story.broker if e.kind == "sending_connack"]
+    reply = None
+    for conn in story.conns[-1:]:
+        reply = answer(conn) if conn.sealed and not conn.mqtt else None
+        if reply is not None and int(reply.get("len", 0)) not in CONNACK_SIZES:
+            reply = None
+    if any(e.connack for e in answers[-1:]) or not (answers or reply):
+        return
+    evidence = (
+        *((log(answers[-1]),) if answers else ()),
+        *((frame(reply, "the broker's record after CONNECT, as long as CONNACK"),) if reply is not None else ()),
+        uart(said),
+    )
+    weight = (LOGGED if answers else TOLD) + 6
+    if said.code == UNSET:
+        yield Claim(
+            id="device.connack_misparsed",
+            confidence="probable",
+            weight=weight,
+            evidence=evidence,
+            explain="The broker answered; 255 is no code of CONNACK but what the device's parser held before it.",
+            frame=int((reply or {}).get("frame", 0)),
+        )
+        return
+    yield Claim(
+        id="device.read_gated_on_socket",
+        confidence="probable" if answers and reply is not None else "possible",
+        weight=weight,
+        evidence=evidence,
+        explain="The broker answered and the device says that nothing came: the bytes wait inside TLS, and whoever "
+        "asks the socket chip before each read never fetches them.",
+        frame=int((reply or {}).get("frame", 0)),
+    )
+
+
 def _largest(conn: Conn) -> int:
     """Bytes of the broker's largest message or record that was seen."""
     sizes = [int(s.get("len", 0)) for s in (*conn.sealed, *conn.records) if s.get("dir") == "s"]
     return max((*sizes, int((conn.server_certificate or {}).get("len", 0))), default=0)
 
 
-def _says_otherwise(story: Story) -> bool:
+def oversize_is_7100(story: Story) -> bool:
     """mbedTLS from 2.28 on: a record that exceeds the buffer gives -0x7100 (mbedtls_ssl_fetch_input), never -0x7200."""
     version = story.log.version if story.log is not None and story.log.stack == "mbedtls" else ""
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -84,7 +113,7 @@ def over_reported(story: Story) -> Iterable[Claim]:
     if conn.sender_first == "s" or conn.gaps or conn.server_hello is None:
         return
     small = _largest(conn) <= SMALL_INPUT
-    if not small and not _says_otherwise(story):
+    if not small and not oversize_is_7100(story):
         return
     shown = f"whole records of the broker, none over {SMALL_INPUT}"
     if not small:
