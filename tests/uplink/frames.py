@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def ping(to: bytes, sequence: int) -> bytes:
     head[2:4] = (20 + len(echo)).to_bytes(2, "big")
     head[10:12] = ones_sum(head).to_bytes(2, "big")
     return bytes(head + echo)
+
+
+def syn(to: bytes, port: int) -> bytes:
+    """The beginning of a TCP connection from slirp's client."""
+    device = b"\x0a\x00\x02\x0f"
+    tcp = bytearray(struct.pack(">HHIIBBHHH", 4000, port, 1000, 0, 0x50, 2, 8192, 0, 0))
+    tcp[16:18] = ones_sum(device + to + struct.pack(">HH", 6, len(tcp)) + tcp).to_bytes(2, "big")
+    head = bytearray(20)
+    head[0:1], head[8], head[9], head[12:16], head[16:20] = b"\x45", 64, 6, device, to
+    head[2:4] = (20 + len(tcp)).to_bytes(2, "big")
+    head[10:12] = ones_sum(head).to_bytes(2, "big")
+    return bytes(head + tcp)
 
 
 def tshark(capture: Path, *fields: str) -> list[tuple[str, ...]]:

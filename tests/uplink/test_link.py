@@ -18,7 +18,7 @@ from harness.evidence import wire
 from harness.evidence.uplink import uplink
 from harness.lab import process
 from tests.uplink.bench import Line
-from tests.uplink.frames import LCP_REQUEST, ping, ppp, slip, tshark
+from tests.uplink.frames import LCP_REQUEST, ping, ppp, slip, syn, tshark
 
 PATIENCE_S = 10.0
 
@@ -99,6 +99,29 @@ def test_slirps_own_services_are_out_of_reach(line: Line, tmp_path: Path, servic
     assert counts.refused == 1
     assert counts.packets == 3, "refused, but in the capture"
     assert got.count(b"flags") == 1
+
+
+CONSOLE = syn(b"\x0a\x00\x02\x00", 23)  # slirp's own answers this one with SYN and ACK
+DISGUISES = {
+    "plain": slip(CONSOLE),
+    "longer than it says": slip(CONSOLE + b"z"),
+    "an escape that is none": slip(CONSOLE)[:-1] + b"\xdbA\xc0",
+    "header made ready for compression": slip(bytes([CONSOLE[0] | 0x30]) + CONSOLE[1:]),
+    "longer than any frame": slip(CONSOLE + b"z" * 2100),
+    "behind many flags": b"\xc0" * 4090 + slip(CONSOLE),
+}
+
+
+@pytest.mark.parametrize("spelling", DISGUISES)
+def test_no_spelling_of_a_packet_reaches_slirps_console(line: Line, tmp_path: Path, spelling: str) -> None:
+    with uplink(line.path, tmp_path / "a.pcapng", mode="slip") as link:
+        rest = DISGUISES[spelling]
+        while rest:
+            rest = rest[os.write(line.master, rest) :]
+        os.write(line.master, slip(syn(b"\x0a\x00\x02\x02", 1)) + slip(ping(b"\x0a\x00\x02\x02", 2)))
+        got = receive(line.master, b"flags\xc0")
+        link.stop()
+    assert b"\x0a\x00\x02\x00\x0a\x00\x02\x0f" not in got, "an answer from 10.0.2.0"
 
 
 def test_the_host_under_another_address(line: Line, tmp_path: Path) -> None:

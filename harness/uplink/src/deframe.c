@@ -1,4 +1,4 @@
-/* HDLC-like framing (RFC 1662, sections 3.1, 4.2, 4.3) and SLIP (RFC 1055). */
+/* HDLC-like framing (RFC 1662, sections 3.1, 4.2, 4.3) and SLIP (RFC 1055), both ways. */
 #include "uplink.h"
 
 #include <string.h>
@@ -9,6 +9,8 @@ enum {
     PPP_XOR = 0x20,
     PPP_ALL_STATIONS = 0xFF,
     PPP_UNNUMBERED = 0x03,
+    PPP_IP = 0x21,
+    PPP_VJ_UNCOMPRESSED = 0x2F, /* the addresses are where they are in IP */
     FCS_SIZE = 2,
     PPP_SHORTEST = 1 + FCS_SIZE, /* a compressed protocol and the check sequence */
     SLIP_END = 0xC0,
@@ -131,7 +133,8 @@ size_t hil_deframe(struct hil_deframer *d, const uint8_t *bytes, size_t len, enu
 bool hil_for_slirp(enum hil_framing framing, const uint8_t *frame, size_t len, uint32_t host_address) {
     if (framing == HIL_FRAMING_PPP) {
         size_t at = len >= 3 && (frame[2] & 1) != 0 ? 3 : 4; /* after FF 03: one byte when it is odd */
-        if (len < at || frame[at - 1] != 0x21 || (at == 4 && frame[2] != 0)) {
+        bool ip = len >= at && (frame[at - 1] == PPP_IP || frame[at - 1] == PPP_VJ_UNCOMPRESSED);
+        if (!ip || (at == 4 && frame[2] != 0)) {
             return false;
         }
         frame += at;
@@ -143,4 +146,34 @@ bool hil_for_slirp(enum hil_framing framing, const uint8_t *frame, size_t len, u
     uint32_t to = (uint32_t)(u16(frame + 16) << 16 | u16(frame + 18));
     uint32_t network = host_address & 0xFFFFFF00u;
     return to == network || to == network + 1u;
+}
+
+static size_t put(enum hil_framing framing, uint8_t byte, uint8_t *out) {
+    if (framing == HIL_FRAMING_PPP) {
+        bool escape = byte < 0x20 || byte == PPP_FLAG || byte == PPP_ESCAPE;
+        out[0] = escape ? PPP_ESCAPE : byte;
+        out[escape ? 1 : 0] = escape ? byte ^ PPP_XOR : byte;
+        return escape ? 2 : 1;
+    }
+    bool escape = byte == SLIP_END || byte == SLIP_ESC;
+    out[0] = escape ? SLIP_ESC : byte;
+    out[escape ? 1 : 0] = !escape ? byte : byte == SLIP_END ? SLIP_ESC_END : SLIP_ESC_ESC;
+    return escape ? 2 : 1;
+}
+
+size_t hil_enframe(enum hil_framing framing, const uint8_t *frame, size_t len,
+                   uint8_t out[HIL_ENFRAMED_MAX]) {
+    uint8_t flag = framing == HIL_FRAMING_PPP ? PPP_FLAG : SLIP_END;
+    size_t used = 0;
+    out[used++] = flag;
+    for (size_t i = 0; i < len; i++) {
+        used += put(framing, frame[i], out + used);
+    }
+    if (framing == HIL_FRAMING_PPP) {
+        uint16_t fcs = (uint16_t)~hil_fcs16(0xFFFF, frame, len);
+        used += put(framing, (uint8_t)fcs, out + used);
+        used += put(framing, (uint8_t)(fcs >> 8), out + used);
+    }
+    out[used++] = flag;
+    return used;
 }

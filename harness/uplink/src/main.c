@@ -5,19 +5,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +20,6 @@ enum { LINKTYPE_PPP_HDLC = 50, LINKTYPE_RAW = 101 };
 /* pcapng, section 4.3.1: direction, and bit 24 of the link layer's errors. */
 enum { FLAG_INBOUND = 1, FLAG_OUTBOUND = 2, FLAG_CRC_ERROR = 1 << 24 };
 
-#define READ_MAX     4096u
-#define HELD_MAX     (2 * HIL_FRAME_MAX + READ_MAX) /* a frame whose every byte is escaped, and what follows */
 #define QUIET_MS     20
 #define DRAIN_MS     1000
 #define RESTARTS_MAX 200
@@ -38,18 +31,6 @@ static const char usage[] =
     "                  [--host-address 10.0.2.2] [--baud RATE] [--comment TEXT]\n"
     "example: hil-uplink --serial /dev/ttyUSB1 --mode ppp --out run.pcapng   (ends at end of stdin)\n";
 
-/* One way of the line. Bytes wait in `held` until the other side takes them, and frames until they are whole.
- */
-struct way {
-    struct hil_deframer deframer;
-    uint32_t direction;
-    bool whole_frames; /* only frames that ended are passed on */
-    size_t start;      /* of the frame under way */
-    size_t ready;      /* bytes that may be written */
-    size_t used;
-    uint8_t held[HELD_MAX];
-};
-
 struct uplink {
     const char *serial_path, *out, *slirp, *comment;
     enum hil_framing framing;
@@ -59,7 +40,7 @@ struct uplink {
     bool serial_ended;
     uint64_t slirp_since_ms;
     unsigned short_lives;
-    struct way up, down; /* device to slirp, slirp to device */
+    struct hil_way up, down; /* device to slirp, slirp to device */
     struct hil_pcapng file;
     uint64_t started_ns, packets, damaged, refused, restarts;
 };
@@ -86,77 +67,15 @@ static int write_failed(const struct uplink *u, int error) {
 
 /* ---- the two ends ---- */
 
-static speed_t speed_of(unsigned baud) {
-    static const struct {
-        unsigned baud;
-        speed_t speed;
-    } SPEEDS[] = {{9600, B9600},     {19200, B19200},   {38400, B38400},
-                  {57600, B57600},   {115200, B115200}, {230400, B230400},
-                  {460800, B460800}, {921600, B921600}, {1000000, B1000000}};
-    for (size_t i = 0; i < sizeof SPEEDS / sizeof *SPEEDS; i++) {
-        if (SPEEDS[i].baud == baud) {
-            return SPEEDS[i].speed;
-        }
-    }
-    return B0;
-}
-
-static int connect_socket(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
 static int open_serial(struct uplink *u) {
-    struct stat status;
-    if (stat(u->serial_path, &status) != 0) {
-        return complain(u->serial_path, strerror(errno));
-    }
-    bool is_socket = S_ISSOCK(status.st_mode);
-    u->serial = is_socket ? connect_socket(u->serial_path)
-                          : open(u->serial_path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (u->serial < 0) {
-        return complain(u->serial_path, strerror(errno));
-    }
-    struct termios mode;
-    if (!is_socket) {
-        if (tcgetattr(u->serial, &mode) != 0) {
-            return complain(u->serial_path, "neither a serial device nor a socket");
-        }
-        cfmakeraw(&mode);
-        mode.c_cflag |= CLOCAL | CREAD;
-        (void)cfsetspeed(&mode, speed_of(u->baud));
-        /* What came before us belongs to nobody. */
-        if (tcsetattr(u->serial, TCSANOW, &mode) != 0 || tcflush(u->serial, TCIFLUSH) != 0) {
-            return complain(u->serial_path, strerror(errno));
-        }
-    }
-    int flags = fcntl(u->serial, F_GETFL);
-    if (flags < 0 || fcntl(u->serial, F_SETFL, flags | O_NONBLOCK) != 0) {
-        return complain(u->serial_path, strerror(errno));
-    }
-    return 0;
-}
-
-static void forget(struct way *way) {
-    way->deframer.synced = way->deframer.escaped = way->deframer.broken = false;
-    way->deframer.used = way->start = way->ready = way->used = 0;
+    const char *why = "";
+    u->serial = hil_serial_open(u->serial_path, u->baud, &why);
+    return u->serial >= 0 ? 0 : complain(u->serial_path, why);
 }
 
 static int start_slirp(struct uplink *u) {
-    forget(&u->up);
-    forget(&u->down);
+    hil_way_forget(&u->up);
+    hil_way_forget(&u->down);
     u->down.deframer.synced =
         true; /* its greeting goes to its stderr; a first SLIP packet has no flag before it */
     u->pty = hil_slirp_start(u->slirp, u->framing, u->host_address, &u->pid);
@@ -179,9 +98,10 @@ static int restart_slirp(struct uplink *u) {
 
 /* ---- the tee ---- */
 
-static void note(struct uplink *u, const struct way *way, enum hil_frame what, const uint8_t *frame,
+static void note(void *context, const struct hil_way *way, enum hil_frame what, const uint8_t *frame,
                  size_t len) {
-    uint32_t flags = way->direction;
+    struct uplink *u = context;
+    uint32_t flags = way == &u->up ? FLAG_INBOUND : FLAG_OUTBOUND;
     if (what == HIL_FRAME_NOISE || what == HIL_FRAME_DAMAGED) {
         u->damaged++;
     }
@@ -197,86 +117,44 @@ static void note(struct uplink *u, const struct way *way, enum hil_frame what, c
     }
 }
 
-/* slirp's greeting, a boot loader's words: what comes before the first flag is not for the other side.
- * Returns how many of the bytes are left. */
-static size_t skip_noise(const struct uplink *u, struct way *way, size_t len) {
-    uint8_t *bytes = way->held + way->used;
-    if (way->deframer.synced) {
-        return len;
-    }
-    const uint8_t *flag = memchr(bytes, u->framing == HIL_FRAMING_PPP ? 0x7E : 0xC0, len);
-    if (flag == NULL) {
-        return 0;
-    }
-    size_t before = (size_t)(flag - bytes);
-    memmove(bytes, flag, len - before);
-    return len - before;
-}
-
-/* Takes `len` bytes that were just read behind `used`. */
-static void take(struct uplink *u, struct way *way, size_t len) {
-    size_t end = way->used + skip_noise(u, way, len);
-    while (way->used < end) {
-        enum hil_frame what;
-        const uint8_t *frame;
-        size_t frame_len;
-        size_t taken =
-            hil_deframe(&way->deframer, way->held + way->used, end - way->used, &what, &frame, &frame_len);
-        way->used += taken;
-        if (what == HIL_FRAME_NONE) {
-            break;
-        }
-        note(u, way, what, frame, frame_len);
-        if (way->whole_frames && hil_for_slirp(u->framing, frame, frame_len, u->host_address)) {
-            u->refused++;
-            memmove(way->held + way->start, way->held + way->used, end - way->used);
-            end -= way->used - way->start;
-            way->used = way->start;
-        }
-        way->start = way->ready = way->used;
-    }
-    /* A frame longer than any is passed on as it comes. */
-    if (!way->whole_frames || way->deframer.broken || HELD_MAX - way->used < READ_MAX) {
-        way->ready = way->used;
-        way->start = way->used;
-    }
+static void work(struct uplink *u, struct hil_way *way) {
+    u->refused += hil_way_work(way, note, u);
 }
 
 /* Reads once if there is room. False: this end is gone. */
-static bool fill(struct uplink *u, struct way *way, int from) {
-    if (HELD_MAX - way->used < READ_MAX) {
+static bool fill(struct uplink *u, struct hil_way *way, int from) {
+    if (!hil_way_hungry(way)) {
         return true;
     }
-    ssize_t n = read(from, way->held + way->used, READ_MAX);
+    ssize_t n = read(from, way->in, sizeof way->in);
     if (n > 0) {
-        take(u, way, (size_t)n);
+        way->in_at = 0;
+        way->in_used = (size_t)n;
+        work(u, way);
         return true;
     }
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 /* Writes what may go. False: this end is gone. */
-static bool empty(struct way *way, int to) {
-    if (way->ready == 0) {
+static bool empty(struct uplink *u, struct hil_way *way, int to) {
+    if (way->out_used == 0) {
         return true;
     }
-    ssize_t n = write(to, way->held, way->ready);
+    ssize_t n = write(to, way->out, way->out_used);
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR;
     }
-    size_t done = (size_t)n;
-    memmove(way->held, way->held + done, way->used - done);
-    way->used -= done;
-    way->ready -= done;
-    way->start -= done;
+    hil_way_written(way, (size_t)n);
+    work(u, way); /* there is room again */
     return true;
 }
 
-static short wants(const struct way *in, const struct way *out) {
-    return (short)((HELD_MAX - in->used >= READ_MAX ? POLLIN : 0) | (out->ready > 0 ? POLLOUT : 0));
+static short wants(const struct hil_way *in, const struct hil_way *out) {
+    return (short)((hil_way_hungry(in) ? POLLIN : 0) | (out->out_used > 0 ? POLLOUT : 0));
 }
 
-/* One round of both ways; 0, or an exit status. *moved: whether bytes went anywhere. */
+/* One round of both ways; 0, or an exit status. */
 static int exchange(struct uplink *u, const struct pollfd *serial, const struct pollfd *pty) {
     bool serial_there = true, pty_there = true;
     if ((serial->revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
@@ -286,10 +164,10 @@ static int exchange(struct uplink *u, const struct pollfd *serial, const struct 
         pty_there = fill(u, &u->down, u->pty);
     }
     if (serial_there) {
-        serial_there = empty(&u->down, u->serial);
+        serial_there = empty(u, &u->down, u->serial);
     }
     if (pty_there) {
-        pty_there = empty(&u->up, u->pty);
+        pty_there = empty(u, &u->up, u->pty);
     }
     if (!serial_there || (serial->revents & POLLNVAL) != 0) {
         u->serial_ended = true;
@@ -381,6 +259,13 @@ static uint32_t host_address(const char *text) {
     return (value & 255u) == 2u ? value : 0; /* slirp's numbering is fixed */
 }
 
+/* 0 when it is no number. */
+static unsigned baud_of(const char *text) {
+    char *end = NULL;
+    unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    return end != NULL && *end == '\0' && value <= UINT_MAX ? (unsigned)value : 0;
+}
+
 static int usage_error(void) {
     fputs(usage, stderr);
     return HIL_CAPTURE_USAGE;
@@ -417,7 +302,7 @@ static int parse(struct uplink *u, int argc, char **argv) {
             u->host_address = host_address(optarg);
             break;
         case 'b':
-            u->baud = (unsigned)strtoul(optarg, NULL, 10);
+            u->baud = baud_of(optarg);
             break;
         case 'c':
             u->comment = optarg;
@@ -430,7 +315,7 @@ static int parse(struct uplink *u, int argc, char **argv) {
         }
     }
     bool complete = u->serial_path[0] != '\0' && u->out[0] != '\0' && mode && optind == argc;
-    return complete && u->host_address != 0 && speed_of(u->baud) != B0 ? 0 : usage_error();
+    return complete && u->host_address != 0 && hil_serial_rate(u->baud) ? 0 : usage_error();
 }
 
 int main(int argc, char **argv) {
@@ -448,9 +333,8 @@ int main(int argc, char **argv) {
         return rc < 0 ? 0 : rc;
     }
     u.up.deframer.framing = u.down.deframer.framing = u.framing;
-    u.up.direction = FLAG_INBOUND;
-    u.down.direction = FLAG_OUTBOUND;
-    u.up.whole_frames = true; /* slirp takes some single bytes for commands */
+    u.up.checked = true; /* slirp takes some single bytes for commands, too */
+    u.up.host_address = u.host_address;
     rc = run(&u);
     if (u.pty >= 0) {
         close(u.pty);

@@ -79,6 +79,7 @@ int hil_slirp_start(const char *program, enum hil_framing framing, uint32_t host
     (void)snprintf(special, sizeof special, "special addr %u.%u.%u.0", host_address >> 24,
                    host_address >> 16 & 255u, host_address >> 8 & 255u);
     int master = open_pty(&tty);
+    *pid = -1;
     if (master < 0) {
         return -1;
     }
@@ -100,6 +101,7 @@ int hil_slirp_start(const char *program, enum hil_framing framing, uint32_t host
     }
     close(tty);
     if (error != 0) {
+        *pid = -1; /* reaped: its number may be anybody's now */
         close(master);
         errno = error;
         return -1;

@@ -1,4 +1,5 @@
-/* De-framing by hand-made streams: RFC 1662 and RFC 1055, in one piece and byte by byte. */
+/* De-framing by hand-made streams: RFC 1662 and RFC 1055, in one piece and byte by byte; and what goes on to
+ * slirp. */
 #include "uplink.h"
 
 #include <stdio.h>
@@ -203,6 +204,167 @@ static void slirps_own(void) {
     CHECK(!hil_for_slirp(HIL_FRAMING_SLIP, frame, 0, HOST));
 }
 
+static void slirps_own_compressed(void) {
+    uint8_t frame[4 + 20] = {0xFF, 0x03, 0x00, 0x2F, 0x45, [20] = 10, 0, 2, 0};
+    CHECK(hil_for_slirp(HIL_FRAMING_PPP, frame, sizeof frame, 0x0A000202));
+    frame[3] = 0x2D; /* means nothing without one of those before it */
+    CHECK(!hil_for_slirp(HIL_FRAMING_PPP, frame, sizeof frame, 0x0A000202));
+}
+
+/* What a frame is written as is read as the same frame, whatever is in it. */
+static void there_and_back(enum hil_framing framing) {
+    static struct stream s;
+    static struct found f;
+    static uint8_t frame[HIL_FRAME_MAX];
+    size_t longest = sizeof frame - (framing == HIL_FRAMING_PPP ? 2 : 0); /* its check sequence counts */
+    for (size_t len = 40; len <= longest; len += longest - 40) {
+        for (size_t i = 0; i < len; i++) {
+            frame[i] = (uint8_t)(len == 40 ? 0xC0 : i % 3 == 0 ? 0x7D : 0x7E);
+        }
+        memcpy(frame, framing == HIL_FRAMING_PPP ? "\xFF\x03\x00\x21" : "\x45\x00\x00\x00", 4);
+        if (framing == HIL_FRAMING_SLIP) {
+            frame[2] = (uint8_t)(len >> 8);
+            frame[3] = (uint8_t)len;
+        }
+        uint8_t out[HIL_ENFRAMED_MAX];
+        s.len = 0;
+        put(&s, out, hil_enframe(framing, frame, len, out));
+        for (size_t i = 0; framing == HIL_FRAMING_PPP && i < s.len; i++) {
+            CHECK(s.data[i] >= 0x20); /* no reader's character map may matter */
+        }
+        deframe(framing, &s, 7, &f);
+        CHECK(f.count == 1);
+        is(&f, 0, HIL_FRAME_GOOD, frame, len);
+    }
+}
+
+static int seen;
+
+static void on_frame(void *context, const struct hil_way *way, enum hil_frame what, const uint8_t *frame,
+                     size_t len) {
+    (void)what;
+    (void)frame;
+    (void)len;
+    CHECK(context == &seen && way != NULL);
+    seen++;
+}
+
+/* Everything through one way, `piece` bytes at a time, its output taken `drain` at a time. */
+static unsigned through(const struct stream *s, bool checked, enum hil_framing framing, size_t piece,
+                        size_t drain, struct stream *out) {
+    static struct hil_way way;
+    unsigned refused = 0;
+    memset(&way, 0, sizeof way);
+    way.deframer.framing = framing;
+    way.checked = checked;
+    way.host_address = 0x0A000202;
+    seen = 0;
+    out->len = 0;
+    for (size_t at = 0, rounds = 0; at < s->len || way.out_used > 0 || !hil_way_hungry(&way); rounds++) {
+        CHECK(rounds < 10 * STREAM_MAX); /* it goes on for ever */
+        if (hil_way_hungry(&way) && at < s->len) {
+            size_t n = s->len - at < piece ? s->len - at : piece;
+            memcpy(way.in, s->data + at, n);
+            way.in_at = 0;
+            way.in_used = n;
+            at += n;
+        }
+        refused += hil_way_work(&way, on_frame, &seen);
+        size_t n = way.out_used < drain ? way.out_used : drain;
+        put(out, way.out, n);
+        hil_way_written(&way, n);
+    }
+    return refused;
+}
+
+static void unchecked(size_t piece) {
+    static struct stream s, out;
+    s.len = 0;
+    put(&s, "\x7E\x21\x45noise", 8);
+    put(&s, "\x7D\x7E", 2);
+    (void)through(&s, false, HIL_FRAMING_PPP, piece, 3, &out);
+    CHECK(out.len == s.len && memcmp(out.data, s.data, s.len) == 0); /* as it came */
+    CHECK(seen > 0);
+}
+
+/* Each way to spell a packet to slirp's console that slirp would understand and we might not. */
+static void disguises(size_t piece) {
+    static const uint8_t PLAIN[20] = {0x45, 0, 0, 20, [16] = 10, 0, 2, 0};
+    static const uint8_t GOOD[20] = {0x45, 0, 0, 20, [16] = 10, 0, 2, 2};
+    static struct stream s, out;
+    static struct found f;
+    s.len = 0;
+    put(&s, "\xC0", 1);
+    put(&s, PLAIN, 20);
+    put(&s, "\xC0", 1);
+    put(&s, PLAIN, 20);
+    put(&s, "z\xC0", 2); /* longer than it says: trimmed by its reader */
+    put(&s, PLAIN, 20);
+    put(&s, "\xDB\x41\xC0", 3); /* RFC 1055: leave the byte alone */
+    put(&s, "\x75", 1);         /* compressible: its reader takes three bits off */
+    put(&s, PLAIN + 1, 19);
+    put(&s, "\xC0", 1);
+    for (int i = 0; i < 4090; i++) {
+        put(&s, "\xC0", 1);
+    }
+    put(&s, PLAIN, 20);
+    put(&s, "\xC0", 1);
+    put(&s, PLAIN, 20);
+    for (unsigned i = 0; i < HIL_FRAME_MAX; i++) {
+        put(&s, "z", 1); /* longer than any */
+    }
+    put(&s, "\xC0", 1);
+    put(&s, GOOD, 20);
+    put(&s, "\xC0", 1);
+    CHECK(through(&s, true, HIL_FRAMING_SLIP, piece, 5, &out) == 2);
+    CHECK(seen == 7); /* all of them are told of */
+    deframe(HIL_FRAMING_SLIP, &out, STREAM_MAX, &f);
+    CHECK(f.count == 1);
+    is(&f, 0, HIL_FRAME_GOOD, GOOD, 20);
+}
+
+/* A damaged PPP frame may be a good one to a reader that takes control characters out (RFC 1662 4.2). */
+static void damaged_frames_stay_here(size_t piece) {
+    static const uint8_t BARE[5] = {0x21, 0x45, 0x00, 0x00, 0x11};
+    static const uint8_t SHOWN[7] = {0xFF, 0x03, 0x21, 0x45, 0x00, 0x00, 0x11};
+    static struct stream s, out;
+    static struct found f;
+    s.len = 0;
+    put(&s, "boot 1.0\r\n\x7E", 11);
+    put_ppp(&s, BARE, sizeof BARE);
+    s.data[s.len - 2] ^= 1;
+    put_ppp(&s, BARE, sizeof BARE);
+    CHECK(through(&s, true, HIL_FRAMING_PPP, piece, 5, &out) == 0);
+    CHECK(seen == 2);
+    deframe(HIL_FRAMING_PPP, &out, STREAM_MAX, &f);
+    CHECK(f.count == 1);
+    is(&f, 0, HIL_FRAME_GOOD, SHOWN, sizeof SHOWN);
+}
+
+/* The fullest read: nothing is lost where there is no room. */
+static void no_room(void) {
+    static struct stream s, out;
+    static struct found f;
+    static uint8_t long_one[2000];
+    s.len = 0;
+    put_byte(&s, 0x7E);
+    memset(long_one, 0x7E, sizeof long_one);
+    long_one[0] = 0x21;
+    for (int i = 0; i < 3; i++) {
+        put_ppp(&s, long_one, sizeof long_one);
+    }
+    (void)through(&s, true, HIL_FRAMING_PPP, HIL_READ_MAX, 1, &out);
+    deframe(HIL_FRAMING_PPP, &out, STREAM_MAX, &f);
+    CHECK(seen == 3 && f.count == 3);
+}
+
+/* Who is not there has no number that could be somebody else's when it is ended. */
+static void no_such_program(void) {
+    int pid = 1;
+    CHECK(hil_slirp_start("/nonexistent/slirp", HIL_FRAMING_PPP, 0x0A000202, &pid) < 0);
+    CHECK(pid == -1);
+}
+
 int main(void) {
     static const size_t PIECES[] = {1, 2, 3, 7, STREAM_MAX};
     check_sequence();
@@ -210,8 +372,16 @@ int main(void) {
         ppp(PIECES[i]);
         ppp_bounds(PIECES[i]);
         slip(PIECES[i]);
+        unchecked(PIECES[i] < HIL_READ_MAX ? PIECES[i] : HIL_READ_MAX);
+        disguises(PIECES[i] < HIL_READ_MAX ? PIECES[i] : HIL_READ_MAX);
+        damaged_frames_stay_here(PIECES[i] < HIL_READ_MAX ? PIECES[i] : HIL_READ_MAX);
     }
     slirps_own();
+    slirps_own_compressed();
+    there_and_back(HIL_FRAMING_PPP);
+    there_and_back(HIL_FRAMING_SLIP);
+    no_room();
+    no_such_program();
     if (failures == 0) {
         puts("uplink: all checks passed");
     }
