@@ -21,7 +21,7 @@ TOOL_TIMEOUT = 10.0
 LEAST_DISK = 500 << 20  # bytes; a run of the whole catalogue takes about 30 MB
 PROGRAMS = (
     "hil-wire", "hil-uart", "hil-capture", "hil-guard", "hil-uplink", "hil-vboard", "hil-ntp", "libhil-keylog.so",
-    "libhil-sni.so",
+    "libhil-sni.so", "libhil-jwt.so",
 )  # fmt: skip
 TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("mosquitto", ("-h",), "mosquitto", "all"),
@@ -32,7 +32,7 @@ TOOLS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("arm-none-eabi-gcc", ("--version",), "gcc-arm-none-eabi", "qemu"),
     ("qemu-system-arm", ("--version",), "qemu-system-arm", "qemu"),
     ("openocd", ("--version",), "openocd", "board"),
-    ("slirp-fullbolt", ("-h",), "slirp", "board"),
+    ("slirp-fullbolt", ("-h",), "slirp", "ppp"),
     ("dnsmasq", ("--version",), "dnsmasq-base", "services"),
 )
 
@@ -56,13 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from harness.report.terminal import hang
     from harness.target import find, load
 
     targets = load()
     checks = [*examine(), *flashers(targets, arguments.target)]
     if arguments.target:
-        kind = kind_of(find(arguments.target, targets).id)
-        checks = [c for c in checks if c.needed_by in ("all", kind, arguments.target)]
+        wanted = needs_of(find(arguments.target, targets))
+        checks = [c for c in checks if c.needed_by in wanted]
     usable = {name: runs(t, checks) for name, t in targets.items() if arguments.target in ("", name)}
     problems = [c for c in checks if not c.ok and c.wanted]
     if arguments.json:
@@ -71,17 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for check in checks:
             state = "ok" if check.ok else "PROBLEM" if check.wanted else "absent"
-            print(f"{state:7}  {check.name:22}  {check.what}")
+            print(hang(f"{state:7}  {check.name:22}  {check.what}", 33, sys.stdout))
             if not check.ok:
-                print(f"{'':9}{'':22}  fix: {check.fix}")
-        print("targets: " + ", ".join(f"{t} {'can run' if good else 'cannot run'}" for t, good in usable.items()))
+                print(hang(f"{'':33}fix: {check.fix}", 38, sys.stdout))
+        for word, good in (("can run:", True), ("cannot run:", False)):
+            names = [name for name, there in usable.items() if there is good]
+            if names:
+                print(hang(f"{word:11}  {', '.join(names)}", 13, sys.stdout))
     return EXIT_OK if not problems else EXIT_LAB
 
 
-def kind_of(target: str) -> str:
-    if target.startswith("native") or target.endswith("-sim"):
-        return "native"
-    return "qemu" if target.startswith("qemu") else "board"
+def needs_of(target: Target) -> set[str]:
+    """The words of `Check.needed_by` that concern this target."""
+    emulated = "qemu" if target.id.startswith("qemu") else "board"
+    kind = "native" if target.id.startswith("native") or target.id.endswith("-sim") else emulated
+    return {"all", kind, target.id} | ({"ppp"} if target.network.kind.startswith("ppp") else set())
 
 
 def runs(target: Target, checks: Iterable[Check]) -> bool:
@@ -90,7 +95,7 @@ def runs(target: Target, checks: Iterable[Check]) -> bool:
     from harness.lab import inventory
 
     there = self_made(target) or any(entry.target == target.id for entry in inventory.load().values())
-    return there and all(c.ok for c in checks if c.needed_by in ("all", kind_of(target.id), target.id))
+    return there and all(c.ok for c in checks if c.needed_by in needs_of(target))
 
 
 def examine() -> Iterable[Check]:
@@ -101,7 +106,7 @@ def examine() -> Iterable[Check]:
         path = paths.BIN / name
         there = path.is_file()
         yield Check(
-            name=name, ok=there, what=str(path) if there else f"not built (looked in {paths.BIN})", fix="make build"
+            name=name, ok=there, what=str(path) if there else f"not built (looked in {paths.BIN})", fix="make setup"
         )
     yield _guarded("namespaces", _namespaces)
     yield _guarded("capture", _capture)
@@ -131,9 +136,11 @@ def tool(name: str, argument: tuple[str, ...], package: str, needed_by: str) -> 
     if path is None:
         return Check(name=name, ok=False, what="not found", fix=f"apt-get install {package}", needed_by=needed_by)
     try:
-        done = subprocess.run([path, *argument], capture_output=True, text=True, timeout=TOOL_TIMEOUT, check=False)
+        done = subprocess.run([path, *argument], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=TOOL_TIMEOUT, check=False)  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name=name, ok=False, what=f"{path} does not run: {error}",
+        said = f"no answer in {TOOL_TIMEOUT:.0f} s" if isinstance(error, subprocess.TimeoutExpired) else error.strerror
+        return Check(name=name, ok=False, what=f"{path} does not run: {said}",
                      fix=f"apt-get install --reinstall {package}", needed_by=needed_by)  # fmt: skip
     first = (done.stdout or done.stderr).strip().splitlines()
     return Check(name=name, ok=True, what=first[0][:80] if first else path, needed_by=needed_by)

@@ -1,6 +1,6 @@
 """What people see when something cannot go on: one line that says what, where and the next step, and an exit code.
 
-Exit codes (DESIGN): 0 all passed, 1 a scenario failed, 2 interrupted, 4 usage or configuration, 5 nothing selected,
+Exit codes: 0 all passed, 1 a scenario failed, 2 interrupted, 4 usage or configuration, 5 nothing selected,
 10 lab error, 11 board busy, 12 board quarantined, 13 flaky with --fail-on-flaky.
 """
 

@@ -79,9 +79,10 @@ def _run(args: argparse.Namespace) -> int:
             _write(args.html, explain_html.page(diagnosis, rows, sets, title))
         if not args.json:
             from harness.report import explain_text
-            from harness.report.terminal import wants_colour
+            from harness.report.terminal import columns, wants_colour
 
-            sys.stdout.write(explain_text.render(diagnosis, rows, sets, title, wants_colour(sys.stdout)))
+            text = explain_text.render(diagnosis, rows, sets, title, wants_colour(sys.stdout), columns())
+            sys.stdout.write(text)
     return EXIT_OK
 
 

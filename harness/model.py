@@ -94,7 +94,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of the diagnosis. `connections` follow DESIGN's `hil explain --json`."""
+    """Answer of the diagnosis. `connections` are what `hil explain --json` prints."""
 
     outcome: Literal["ok", "failed", "incomplete"]
     causes: tuple[Cause, ...] = ()
@@ -144,6 +144,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """With its target, as the progress and pytest call it: "T12-03[native-r12-chacha]"."""
+        return self.id.replace("[", f"[{self.target}-", 1)
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):

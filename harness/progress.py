@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import sys
 import threading
 import time
@@ -85,7 +85,8 @@ class Progress:
         text = f"{head} {paint(f'{verdict:5}', verdict, self._colour)} {name}  {report.duration:.1f} s"
         self._line(text + (f"  {plain(str(why))[:160]}" if verdict not in ("pass", "fail", "lab") else ""))
         if verdict in ("fail", "lab"):
-            self._line(str(report.longrepr))
+            head, _, rest = str(report.longrepr).partition("  ")
+            self._line(f"{paint(head, verdict, self._colour)}  {rest}")
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         self.problems.append(str(excrepr).splitlines()[-1])
@@ -125,7 +126,7 @@ class Progress:
         return "/".join(steps)
 
     def _status(self, text: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
+        width = os.get_terminal_size(self._out.fileno()).columns - 1
         with self._lock:
             self._out.write(f"\r\x1b[K{plain(text)[:width]}")
             self._out.flush()

@@ -206,7 +206,7 @@ class ScenarioItem(pytest.Item):
         self.extra_keyword_matches.update({planned.scenario.layer, planned.profile, planned.scenario.id})
 
     def runtest(self) -> None:
-        from harness.report.terminal import failure_block
+        from harness.report.terminal import columns, failure_block
         from harness.run import run_item
 
         bench = _bench(self.config, self.planned.target)
@@ -216,7 +216,8 @@ class ScenarioItem(pytest.Item):
         if verdict.verdict in ("skip", "known"):
             pytest.skip(verdict.why if verdict.verdict == "skip" else f"known: {verdict.notes[-1]}")
         if verdict.verdict in ("fail", "lab"):
-            raise NotPassed(failure_block(verdict, colour=False, relative_to=Path.cwd()))
+            block = failure_block(verdict, colour=False, relative_to=Path.cwd(), width=columns())
+            raise NotPassed(block)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         from harness.errors import HilError

@@ -46,7 +46,7 @@ from harness.model import Attempt, Cause, Diagnosis, Evidence, Image, Listener, 
 from harness.peer.mosquitto import broker
 from harness.plan import PlanItem
 from harness.target import Target
-from harness.verdict.judge import Ruling, judge, with_known
+from harness.verdict.judge import Ruling, judge, with_fixes, with_known
 from harness.verdict.seen import DeviceEnd, Seen
 from harness.verdict.seen import ShimEvent as Said
 
@@ -338,7 +338,7 @@ def _verdict(
     return Verdict(
         id=item.id, target=item.target, profile=item.profile, title=item.scenario.title, clause=item.scenario.clause,
         level=item.scenario.level, verdict=ruling.verdict, why=ruling.why or ruling.verdict,
-        causes=tuple(ruling.causes),
+        causes=with_fixes(ruling.causes, seen.target.stack if seen else ""),
         alerts=tuple(a for a in (seen.alerts() if seen else ()) if a.code != 0), attempts=attempts,
         expected_alerts=ruling.expected_alerts, differences=_differences(fit), seconds=round(seconds, 3),
         notes=tuple(dict.fromkeys(ruling.notes)),

@@ -9,7 +9,7 @@ mcu                         what identifies the microcontroller to a probe ("0x4
 [build] project_command, project_image   the same for somebody's own firmware in HIL_<TARGET>_PROJECT, relative to it
 [flash] flasher, config     the usual flasher and its configuration; [flash.runners] those of other flashers
 [console] [network] [qemu] [power]   how the board is driven
-[limits]                    bounds in ms and bytes; the times of verdict-rules that a target may declare
+[limits]                    bounds in ms and bytes; the times a device may take, where its own differ from the usual
 [[known]] scenario, cause, reason, until     failures that are known: reported as `known` until that date
 """
 

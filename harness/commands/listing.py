@@ -64,10 +64,13 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], arguments: argp
     if arguments.json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
         return 0
+    from harness.report.terminal import hang
+
     widths = [max([len(str(row[c])) for row in rows], default=0) for c in columns[:-1]]
     for row in rows:
         cells = [f"{row[c]!s:{w}}" for c, w in zip(columns, widths, strict=False)]
-        print("  ".join([*cells, str(row[columns[-1]])]).rstrip())
+        start = sum(widths) + 2 * len(widths)
+        print(hang("  ".join([*cells, str(row[columns[-1]])]).rstrip(), start, sys.stdout))
     return 0
 
 
@@ -105,6 +108,8 @@ def _find(name: str) -> Any:
 
 def _show(key: str, value: Any, depth: int) -> None:
     pad = "  " * depth
+    from harness.report.terminal import hang
+
     if isinstance(value, dict):
         if not any(one not in ("", [], {}, None, False) for one in value.values()):
             return
@@ -116,6 +121,6 @@ def _show(key: str, value: Any, depth: int) -> None:
         for number, one in enumerate(value, 1):
             _show(f"{key} {number}", one, depth)
     elif isinstance(value, list):
-        print(f"{pad}{key}: {', '.join(map(str, value))}")
+        print(hang(f"{pad}{key}: {', '.join(map(str, value))}", depth * 2 + 2, sys.stdout))
     else:
-        print(f"{pad}{key}: {value}")
+        print(hang(f"{pad}{key}: {value}", depth * 2 + 2, sys.stdout))

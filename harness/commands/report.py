@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from harness import report, session, store
     from harness.report.summary import totals_line
-    from harness.report.terminal import failure_block, wants_colour
+    from harness.report.terminal import columns, failure_block, wants_colour
 
     folder = session.run_folder(arguments.run)
     if arguments.artifacts:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     colour = wants_colour(sys.stdout)
     for verdict in summary.verdicts:
         if verdict.verdict in ("fail", "lab"):
-            print(failure_block(verdict, colour=colour, relative_to=Path.cwd()), end="\n\n")
+            print(failure_block(verdict, colour=colour, relative_to=Path.cwd(), width=columns()), end="\n\n")
     print(f"{', '.join(summary.targets)}: {totals_line(summary.totals)}")
     for path in written:
         print(path)

@@ -14,6 +14,7 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, UsageError
 
 if TYPE_CHECKING:
     from harness.lab.pool import Claims
+    from harness.plan import PlanItem
     from harness.progress import Progress
     from harness.session import Options
     from harness.target import Target
@@ -95,8 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
                 scenario.find(name, known)
     _fits(arguments.keyword, "")  # an expression that is none is said here, not by a worker
     if arguments.dry_run:
-        for item in (i for i in items if _fits(arguments.keyword, f"{i.node} {i.scenario.layer} {i.profile}")):
-            print(f"{'skip' if item.skip else 'run':4}  {item.node:60}  {item.skip or item.scenario.title}")
+        _dry([i for i in items if _fits(arguments.keyword, f"{i.node} {i.scenario.layer} {i.profile}")])
         return 0
     if not session.from_lab(options, targets):  # a board must reach the broker: no network of our own then
         sandbox.enter()
@@ -112,6 +112,17 @@ def run(arguments: argparse.Namespace) -> int:
         return _pytest(arguments, options, watcher, claims, _workers(arguments.workers, claims, targets))
     finally:
         claims.release()
+
+
+def _dry(items: list[PlanItem]) -> None:
+    from harness.report.terminal import hang
+
+    widest = max((len(item.node) for item in items), default=0)
+    for item in items:
+        line = f"{'skip' if item.skip else 'run':4}  {item.node:{widest}}  {item.skip or item.scenario.title}"
+        print(hang(line, widest + 8, sys.stdout))
+    skipped = sum(bool(item.skip) for item in items)
+    print(f"{len(items) - skipped} would run, {skipped} would not", file=sys.stderr)
 
 
 def _fits(expression: str, text: str) -> bool:

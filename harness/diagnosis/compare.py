@@ -326,7 +326,7 @@ def _scheme_dimension(hello: Mapping[str, Any], listener: Listener, tls13: bool)
         common = [s for s in offered if s in accepted]
         ok = bool(common)
         if not ok and tls13 and certificate.key == "rsa" and any(s in (0x0401, 0x0501, 0x0601) for s in offered):
-            note = "rsa_pkcs1 is not allowed in TLS 1.3 handshakes; an RSA certificate needs rsa_pss_rsae"
+            note = "TLS 1.3 allows no rsa_pkcs1 in handshakes; an RSA certificate needs rsa_pss_rsae"
     else:
         keys = {key for key in ("rsa", "ec", "ed25519") if schemes_for(offered, key, "", tls13)}
         if not keys:

@@ -1,4 +1,4 @@
-"""Connections as DESIGN's `hil explain --json` shows them."""
+"""Connections as `hil explain --json` shows them."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def from_objects(objects: Iterable[dict[str, Any]]) -> UartLog:
     raw = list(objects)
     end = next((one for one in reversed(raw) if one["kind"] == "end"), None)
     if end is None:
-        raise LabError("lab.tool_missing", "hil-uart stopped before the end of the log", "rebuild it: make tools")
+        raise LabError("lab.tool_missing", "hil-uart stopped before the end of the log", "rebuild it: make setup")
     seen = stacks.detect_all(raw)
     stack, version = next(iter(seen.items()), ("", ""))
     hints = ",".join(seen)

@@ -63,10 +63,10 @@ def decode(
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise WireError(f"{command[0]} is missing", "build the host programs: make build") from None
+        raise WireError(f"{command[0]} is missing", "build the host programs: make setup") from None
     except OSError as error:
         what = f"{command[0]} cannot be run: {error.strerror}"
-        raise WireError(what, "build the host programs: make build") from None
+        raise WireError(what, "build the host programs: make setup") from None
     except subprocess.TimeoutExpired:
         raise WireError(f"{capture}: not decoded within {timeout_s:.0f} s", "use a smaller capture") from None
     if done.returncode != 0:

@@ -32,7 +32,7 @@ def program(name: str) -> Path:
     """Path of one of our built host programs; LabError lab.tool_missing when it is not built."""
     path = paths.BIN / name
     if not os.access(path, os.X_OK):
-        raise LabError("lab.tool_missing", f"{name} is not built (looked in {paths.BIN})", "run `make build`")
+        raise LabError("lab.tool_missing", f"{name} is not built (looked in {paths.BIN})", "run `make setup`")
     return path
 
 

@@ -8,7 +8,7 @@ from html import escape
 from harness.diagnosis.compare import Dimension
 from harness.model import Cause, Diagnosis
 from harness.report.explain_rows import Exchange
-from harness.report.terminal import plain
+from harness.report.terminal import plain, whose
 
 _CSS = """
 :root{color-scheme:light dark;--ok:#1a7f37;--failed:#cf222e;--incomplete:#9a6700;--line:#8884}
@@ -64,7 +64,7 @@ def _cause(cause: Cause) -> str:
     fix = f'<p class="fix">{_e(cause.fix)}</p>' if cause.fix else ""
     return (
         f'<section class="cause"><b><code>{_e(cause.id)}</code></b> '
-        f'<span class="tag">{_e(cause.confidence)} · {_e(cause.side)}</span>'
+        f'<span class="tag">{_e(cause.confidence)} · {_e(whose(cause.side))} has to change something</span>'
         f"<p>{_e(cause.explain)}</p><ul>{evidence}</ul>{fix}</section>"
     )
 

@@ -15,6 +15,7 @@ from harness.evidence import timeline, wire
 from harness.model import Evidence, RunSummary, Verdict
 from harness.paths import ROOT
 from harness.report.summary import ORDER, totals_line
+from harness.report.terminal import whose
 
 EARLY = 5  # so many failures are open when the page is loaded
 
@@ -80,4 +81,5 @@ def render(summary: RunSummary, run_dir: Path) -> str:
         totals_line=totals_line(summary.totals),
         chips=[(name, summary.totals[name]) for name in ORDER if summary.totals.get(name)],
         cases=_cases(summary, run_dir),
+        whose=whose,
     )

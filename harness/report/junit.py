@@ -41,7 +41,7 @@ def _testcase(verdict: Verdict, suite: ET.Element) -> None:
         suite,
         "testcase",
         classname=f"hil.{verdict.target}",
-        name=clean(verdict.id.replace("[", f"[{verdict.target}-", 1)),  # scenario[target-profile]
+        name=clean(verdict.node),
         time=f"{verdict.seconds:.3f}",
     )
     properties = ET.SubElement(case, "properties")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from harness.model import RunSummary, Verdict
+from collections.abc import Iterable
+
+from harness.model import Cause, RunSummary, Verdict
 
 ORDER = ("fail", "lab", "flaky", "warn", "known", "fixed", "pass", "skip")
+MAX_NAMED = 4  # scenarios that one cause is printed for
 MARK = {"fail": "❌", "lab": "🔧", "flaky": "🎲", "warn": "⚠️", "known": "📌", "fixed": "✨", "skip": "⏭", "pass": "✅"}
 
 
@@ -36,6 +39,16 @@ def _row(verdict: Verdict) -> str:
     )
 
 
+def _reasons(verdicts: Iterable[Verdict]) -> dict[Cause, list[str]]:
+    """What each failure's first cause says, once for all scenarios of which it says the same."""
+    reasons: dict[tuple[str, str, str], tuple[Cause, list[str]]] = {}
+    for verdict in verdicts:
+        if verdict.verdict == "fail" and verdict.causes:
+            cause = verdict.causes[0]
+            reasons.setdefault((cause.id, cause.explain, cause.fix), (cause, []))[1].append(verdict.node)
+    return dict(reasons.values())
+
+
 def render(summary: RunSummary) -> str:
     verdicts = summary.verdicts
     lines = [
@@ -49,7 +62,8 @@ def render(summary: RunSummary) -> str:
         lines += ["| verdict | scenario | target / profile | alert | cause | why |", "|---|---|---|---|---|---|"]
         lines += [_row(v) for v in notable]
         lines.append("")
-    for verdict in (v for v in verdicts if v.verdict == "fail"):
-        for cause in verdict.causes[:1]:
-            lines += [f"**{escape(verdict.id)}**: {escape(cause.explain)}", "", f"Fix: {escape(cause.fix)}", ""]
+    for cause, nodes in _reasons(verdicts).items():
+        more = f" and {len(nodes) - MAX_NAMED} more" if len(nodes) > MAX_NAMED else ""
+        lines += [f"**{escape(', '.join(nodes[:MAX_NAMED]) + more)}**: {escape(cause.explain or cause.id)}", ""]
+        lines += [f"Fix: {escape(cause.fix)}", ""] if cause.fix else []
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +14,10 @@ from harness.model import SetDifference, Verdict
 _COLOUR = {
     "pass": "32", "fixed": "32", "warn": "33", "known": "33", "flaky": "33", "fail": "31", "lab": "35", "skip": "90",
 }  # fmt: skip
-WIDTH = 100
+WIDTH = 100  # columns where nobody says how many there are
 MAX_NAMES = 12
+_SIDES = {"device": "the device", "broker": "the broker", "either": "device or broker", "network": "the network",
+          "lab": "the bench"}  # fmt: skip
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -31,9 +34,30 @@ def paint(text: str, verdict: str, colour: bool) -> str:
     return f"\x1b[1;{_COLOUR.get(verdict, '0')}m{text}\x1b[0m" if colour else text
 
 
-def _wrap(label: str, text: str) -> list[str]:
-    indent = " " * (len(label) + 2)
-    return textwrap.wrap(f"{label}  {plain(text)}", WIDTH, subsequent_indent=indent, break_long_words=False) or [label]
+def columns() -> int:
+    """How wide prose may be: as the terminal (or COLUMNS) says, within reason."""
+    return min(max(shutil.get_terminal_size((WIDTH, 24)).columns, 60), 120)
+
+
+def hang(line: str, indent: int, stream: TextIO) -> str:
+    """A row of a table: on a terminal, what does not fit goes on under its column. A pipe gets one line."""
+    wide = columns()
+    if not stream.isatty() or len(line) <= wide:
+        return line
+    if indent > wide // 2:
+        return "\n".join(textwrap.wrap(line, wide, subsequent_indent=" " * 6, break_on_hyphens=False))
+    rest = textwrap.wrap(line[indent:], wide - indent, break_on_hyphens=False)
+    return line[:indent] + ("\n" + " " * indent).join(rest)
+
+
+def whose(side: str) -> str:
+    """Who has to change something, by a cause's `side`."""
+    return _SIDES.get(side, side)
+
+
+def _wrap(label: str, text: str, width: int, hanging: int = 0) -> list[str]:
+    indent = " " * (len(label) + 2 + hanging)
+    return textwrap.wrap(f"{label}  {plain(text)}", width, subsequent_indent=indent, break_long_words=False) or [label]
 
 
 def _names(names: Iterable[str]) -> str:
@@ -42,44 +66,44 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(plain(n) for n in listed[:MAX_NAMES]) + more or "(none)"
 
 
-def difference_lines(differences: Iterable[SetDifference]) -> list[str]:
+def difference_lines(differences: Iterable[SetDifference], width: int = WIDTH) -> list[str]:
     """The sets that did not meet, side by side; the ones that met in one line."""
     lines = []
     for diff in differences:
         name = diff.dimension.replace("_", " ")
         if diff.common:
-            lines += _wrap(f"  {name:21}", f"in common: {_names(diff.common)}")
+            lines += _wrap(f"  {name:21}", f"in common: {_names(diff.common)}", width)
         else:
-            lines += _wrap(f"  {name:21}", f"device offers  {_names(diff.offered)}")
-            lines += _wrap(" " * 23, f"broker accepts {_names(diff.accepted)}")
+            lines += _wrap(f"  {name:21}", f"device offers  {_names(diff.offered)}", width, 15)
+            lines += _wrap(" " * 23, f"broker accepts {_names(diff.accepted)}", width, 15)
             lines.append(" " * 25 + "nothing in common")
     return lines
 
 
-def failure_block(verdict: Verdict, *, colour: bool, relative_to: Path | None = None) -> str:
-    """Verdict, alert with its sender, ClientHello against profile, cause, fix, and the three files to open."""
-    lines = [f"{paint(verdict.verdict.upper(), verdict.verdict, colour)}  {plain(verdict.id)}  {plain(verdict.title)}"]
-    lines += _wrap("  why     ", verdict.why)
+def failure_block(verdict: Verdict, *, colour: bool, relative_to: Path | None = None, width: int = WIDTH) -> str:
+    """Verdict, alert with its sender, ClientHello against profile, cause, fix, and the files to open."""
+    head = f"  {plain(verdict.node)}  {plain(verdict.title)}"
+    lines = [paint(verdict.verdict.upper(), verdict.verdict, colour) + head]
+    lines += _wrap("  why     ", verdict.why, width)
     if verdict.clause:
-        lines += _wrap("  clause  ", verdict.clause)
+        lines += _wrap("  clause  ", verdict.clause, width)
     for alert in verdict.alerts:
         level = {1: "warning", 2: "fatal"}.get(alert.level, f"level {alert.level}")
         sealed = ", encrypted" if alert.encrypted else ""
-        lines += _wrap(
-            "  alert   ",
-            f"{alert.sender} sent {level} {alert.name} ({alert.code}, 0x{alert.code:02x}){sealed}, frame {alert.frame}",
-        )
+        said = f"{alert.sender} sent {level} {alert.name} ({alert.code}, 0x{alert.code:02x}){sealed}"
+        lines += _wrap("  alert   ", f"{said}, frame {alert.frame}", width)
     if verdict.differences:
         lines.append("  ClientHello against profile " + plain(verdict.profile))
-        lines += ["  " + line for line in difference_lines(verdict.differences)]
+        lines += ["  " + line for line in difference_lines(verdict.differences, width - 2)]
     for number, cause in enumerate(verdict.causes[:3]):
-        lines += _wrap("  cause   " if number == 0 else "  or      ", f"{cause.id} ({cause.confidence}, {cause.side})")
+        label = "  cause   " if number == 0 else "  or      "
+        lines += _wrap(label, f"{cause.id} ({cause.confidence}; {whose(cause.side)} has to change something)", width)
         if number == 0:
-            lines += _wrap("          ", cause.explain)
+            lines += _wrap("          ", cause.explain, width)
             for item in cause.evidence[:6]:
-                lines += _wrap("          ", "- " + item)
+                lines += _wrap("          ", "- " + item, width, 2)
             if cause.fix:
-                lines += _wrap("  fix     ", cause.fix)
+                lines += _wrap("  fix     ", cause.fix, width)
     if verdict.attempts:
         evidence = verdict.attempts[-1].evidence
         files = {"capture": evidence.capture, "uart": evidence.uart, "broker": evidence.broker_log,

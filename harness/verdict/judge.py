@@ -7,8 +7,12 @@ verdict = with_known(ruling, …) # known, fixed
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
+from harness.diagnosis import remedies
 from harness.model import Cause, Diagnosis, VerdictName
 from harness.scenario import Branch
 from harness.target import Known
@@ -244,6 +248,11 @@ def _good(seen: Seen, branch: Branch) -> str:
         cause = f": {seen.diagnosis.causes[0].id}" if seen.diagnosis.causes else ""
         return f"refused as it must be{cause}"
     return "as the standard says"
+
+
+def with_fixes(causes: Iterable[Cause], stack: str) -> tuple[Cause, ...]:
+    """Who named a cause without a word on what to change (a check, a hang) gets the tables' word for the stack."""
+    return tuple(c if c.fix else msgspec.structs.replace(c, fix=remedies.for_target(c.id, stack)) for c in causes)
 
 
 def with_known(

@@ -156,7 +156,7 @@ def show(figure: Figure) -> None:
 
 
 def ratios(figures: list[Figure]) -> None:
-    """The bounds of DESIGN: 40 x tshark without keys, 20 x with, at most 4 x libpcap's CPU, 32 MB."""
+    """The bounds to keep: 40 x tshark without keys, 20 x with, at most 4 x libpcap's CPU, 32 MB."""
     by = {(f.capture, f.tool): f for f in figures}
     for capture in dict.fromkeys(f.capture for f in figures):
         own = by.get((capture, "hil-wire"))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import cli
+from harness.paths import ROOT
 from tests.engine.bench import hil, ready
 
 
@@ -83,8 +87,20 @@ def test_doctor_reports_what_is_missing_with_its_fix(tmp_path: Path) -> None:
     assert not any(data["targets"].values())
 
 
+def test_doctor_gives_a_tool_no_terminal_to_wait_for(tmp_path: Path) -> None:
+    """slirp-fullbolt waits for its standard input before it says how it is called."""
+    tool = tmp_path / "waits"
+    tool.write_text("#!/bin/sh\ncat >/dev/null; echo 'version 1'\n")
+    tool.chmod(0o755)
+    code = "from harness import doctor; doctor.TOOL_TIMEOUT = 5.0; print(doctor.tool('waits', (), 'x', 'all').what)"
+    environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env=environ, cwd=ROOT) as child:  # fmt: skip
+        assert child.stdout is not None and child.stdout.read() == "version 1\n"
+
+
 @pytest.mark.skipif(not ready(), reason="host programs are not built")
 def test_doctor_is_content_here() -> None:
     done = hil("doctor", "--target", "native", timeout=60)
     assert done.returncode == 0, done.stdout
-    assert "native can run" in done.stdout
+    assert "can run:     native\n" in done.stdout

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.scenario import Branch, Met
 from harness.target import Known
-from harness.verdict.judge import graded, judge, with_known
+from harness.verdict.judge import graded, judge, with_fixes, with_known
 from harness.verdict.seen import DeviceEnd
 from tests.engine.samples import (
     FAILED,
@@ -229,6 +230,15 @@ def test_levels(level: str, cap: str, verdict: str) -> None:
 def test_an_advice_row_warns_at_most() -> None:
     ruling = judge(seen(refused(), plan_item=item(scenario(level="advice")), end=FAILED))
     assert ruling.verdict == "warn"
+
+
+def test_a_cause_without_a_remedy_gets_one_in_the_words_of_the_stack() -> None:
+    own = msgspec.structs.replace(cause("tls.sni_missing"), fix="my own words")
+    bare = msgspec.structs.replace(cause("tls.sni_missing"), fix="")
+    kept, netx = with_fixes([own, bare], "netx-6.4.2")
+    assert kept.fix == "my own words" and "nx_secure_tls_session_sni_extension_set" in netx.fix
+    (generic,) = with_fixes([bare], "")
+    assert generic.fix and generic.fix != netx.fix
 
 
 # -- known and fixed --

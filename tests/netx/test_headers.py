@@ -17,7 +17,7 @@ SHIM = ("stacks/netx.c", "stacks/netx_setup.c", "stacks/netx_pem.c", "stacks/net
 ALL = (*SHIM, "net/netx.c", "stacks/tls_common.c", "examples/netx_product.c")
 CORE = ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16", "-Os", "-ffunction-sections")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
-TEXT_MAX, RAM_MAX = 6144, 1024  # the bound of DESIGN: what the shim itself costs
+TEXT_MAX, RAM_MAX = 6144, 1024  # what the shim itself costs
 GCC = "arm-none-eabi-gcc"
 VENDOR = (
     "common/inc", "nx_secure/inc", "nx_secure/ports", "crypto_libraries/inc", "addons/mqtt", "ports/cortex_m33/gnu/inc",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+import msgspec
 
 from harness.model import Alert, Attempt, Cause, Evidence, RunSummary, SetDifference, Verdict
 from harness.report import html, junit, summary, terminal
@@ -108,8 +111,39 @@ def test_terminal_block_has_what_a_person_needs() -> None:
     assert "broker sent fatal handshake_failure (40, 0x28), frame 4" in block
     assert "device offers  A, B" in block and "broker accepts C" in block
     assert "nothing in common" in block
-    assert "tls.no_common_cipher_suite (certain, either)" in block
+    assert "tls.no_common_cipher_suite (certain; device or broker has to change something)" in block
+    assert block.startswith("FAIL  T12-03[native-r12-chacha]  ")
     assert "a/uart.log" in block
+
+
+def test_a_narrow_terminal_gets_narrow_lines() -> None:
+    long = failed(why="word " * 60, differences=(
+        SetDifference(dimension="suites", offered=("TLS_AES_128_GCM",) * 9, accepted=("C",), common=()),
+    ))  # fmt: skip
+    for width in (60, 80, 120):
+        lines = terminal.failure_block(long, colour=False, width=width).splitlines()
+        assert max(map(len, lines[1:])) <= width
+        assert any(len(line) > width - 45 for line in lines[1:])
+
+
+def test_a_row_goes_on_under_its_column() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    row = "T12-03  " + "word " * 40
+    assert terminal.hang(row, 8, io.StringIO()) == row
+    first, *rest = terminal.hang(row, 8, Terminal()).splitlines()
+    assert first.startswith("T12-03  word") and rest and all(line.startswith(" " * 8 + "word") for line in rest)
+
+
+def test_of_several_targets_the_page_says_which(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(run_of(failed(), failed(target="qemu-m4")), targets=("native", "qemu-m4"))
+    page = html.render(run, tmp_path)
+    assert '<span class="id">T12-03[qemu-m4-r12-chacha]</span>' in page
+    text = summary.render(run)
+    assert text.count("No suite in common.") == 1 and text.count("Fix: ") == 1
+    assert "T12-03\\[native-r12-chacha\\], T12-03\\[qemu-m4-r12-chacha\\]" in text
 
 
 def test_terminal_colour_only_when_asked() -> None:

@@ -23,10 +23,21 @@ def table(stack: str) -> dict[str, str]:
     return {f"{family}.{name}": text for family, members in families.items() for name, text in members.items()}
 
 
+def _named(stack: str) -> str:
+    """ "wolfssl" of "wolfssl-5.5.4"; "" for a stack without a table."""
+    name = stack.partition("-")[0].lower()
+    name = _ALIASES.get(name, name)
+    return name if name in STACKS else ""
+
+
+def for_target(cause: str, stack: str) -> str:
+    """What to change, for a target's `stack`."""
+    return remedy(cause, _named(stack))
+
+
 def stack_of(story: Story) -> str:
     """The stack whose words a remedy uses; "" when it is not known."""
-    named = _ALIASES.get(story.stack, story.stack)
-    if named in STACKS:
+    if named := _named(story.stack):
         return named
     seen = story.log.stacks if story.log is not None else {}
     return next((s for s in (_ALIASES.get(n, n) for n in seen) if s in STACKS), "")

@@ -1,4 +1,4 @@
-"""Checks of MQTT 3.1.1 on the decrypted wire. `T_*` are verdict-rules' bounds, seconds."""
+"""Checks of MQTT 3.1.1 on the decrypted wire. `T_*` are bounds in seconds."""
 
 from __future__ import annotations
 
