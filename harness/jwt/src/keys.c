@@ -78,7 +78,16 @@ struct hil_keys *hil_keys_load(const char *path, char *why, size_t room) {
         (void)snprintf(why, room, "%.200s: %s", path, strerror(errno));
     }
     while (good && fgets(line, sizeof line, file) != NULL) {
-        good = add(keys, path, line, why, room);
+        if (strchr(line, '\n') == NULL && feof(file) == 0) {
+            (void)snprintf(why, room, "%.200s: a line is longer than %zu bytes", path, sizeof line - 2);
+            good = false;
+        } else {
+            good = add(keys, path, line, why, room);
+        }
+    }
+    if (good && ferror(file) != 0) { /* a folder opens, too */
+        (void)snprintf(why, room, "%.200s: %s", path, strerror(errno));
+        good = false;
     }
     if (file != NULL) {
         (void)fclose(file);

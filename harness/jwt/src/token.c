@@ -117,7 +117,7 @@ static bool split(const uint8_t *token, size_t n, struct part parts[3], struct h
     for (size_t i = 0; i < 3; i++) {
         const uint8_t *end = i < 2 ? memchr(start, '.', (size_t)(token + n - start)) : token + n;
         parts[i] = (struct part){start, (size_t)(end - start)};
-        start = end + 1;
+        start = i < 2 ? end + 1 : end;
     }
     return true;
 }

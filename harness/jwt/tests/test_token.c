@@ -194,8 +194,9 @@ static void write_key(const char *path, EVP_PKEY *key) {
     CHECK(file != NULL && PEM_write_PUBKEY(file, key) == 1 && fclose(file) == 0);
 }
 
+static char folder[] = "/tmp/hil-token-XXXXXX";
+
 static void registry(void) {
-    char folder[] = "/tmp/hil-token-XXXXXX";
     char why[512];
     CHECK(mkdtemp(folder) != NULL && chdir(folder) == 0);
     write_key("ec.pem", ec);
@@ -214,6 +215,10 @@ static void registry(void) {
     file = fopen("broken", "w");
     CHECK(file != NULL && fputs("device devices\n", file) >= 0 && fclose(file) == 0);
     CHECK(hil_keys_load("broken", why, sizeof why) == NULL && strstr(why, "PEM") != NULL);
+    CHECK(hil_keys_load(".", why, sizeof why) == NULL && strstr(why, "directory") != NULL);
+    file = fopen("broken", "w");
+    CHECK(file != NULL && fprintf(file, "%3000s ec.pem\n", "#") > 0 && fclose(file) == 0);
+    CHECK(hil_keys_load("broken", why, sizeof why) == NULL && strstr(why, "longer") != NULL);
 }
 
 int main(void) {
@@ -225,6 +230,7 @@ int main(void) {
     encoding();
     strict_json();
     CHECK(unlink("ec.pem") == 0 && unlink("rsa.pem") == 0 && unlink("devices") == 0 && unlink("broken") == 0);
+    CHECK(chdir("/") == 0 && rmdir(folder) == 0);
     hil_keys_free(keys);
     EVP_PKEY_free(ec);
     EVP_PKEY_free(rsa);
