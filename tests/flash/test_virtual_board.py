@@ -231,6 +231,32 @@ def test_flash_contents_are_remembered(tmp_path: Path, image: Path) -> None:
     assert done.returncode == 1 and "File too large" in done.stderr
 
 
+def test_flash_contents_that_cannot_be_kept_are_told(tmp_path: Path, image: Path) -> None:
+    """At each start of the image, not only when the board ends and nobody can do anything any more."""
+    (tmp_path / "folder").mkdir()
+    state = tmp_path / "folder" / "flash.bin"
+    state.write_bytes(image.read_bytes())
+    with virtual_board("--image-state", str(state)) as board:
+        board.wait("emulator", "running")
+        state.unlink()
+        state.mkdir()
+        assert board.program(image).status == 0
+        board.wait("emulator", "running")
+        assert "the flash contents are not kept: Is a directory" in board.listing("log")
+        state.rmdir()
+
+
+def test_the_emulator_holds_its_two_ends_and_nothing_else(tmp_path: Path, image: Path) -> None:
+    """A second descriptor of an end would hide from the board that the emulator closed it."""
+    state = tmp_path / "flash.bin"
+    state.write_bytes(image.read_bytes())
+    with virtual_board("--image-state", str(state)) as board, closing(Port(board.folder / "console")) as console:
+        console.wait(b"HELLO one\r\n")
+        folder = Path("/proc") / board.status()["pid"] / "fd"
+        held = [os.readlink(fd) for fd in folder.iterdir()]
+        assert len([link for link in held if link.startswith("socket:")]) == 2, held
+
+
 def test_nothing_outlives_the_board(tmp_path: Path, image: Path) -> None:
     state = tmp_path / "flash.bin"
     state.write_bytes(image.read_bytes())
@@ -259,7 +285,7 @@ def test_nothing_outlives_the_board(tmp_path: Path, image: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [("--part", "stm32f405"), ("--dir", "b", "--part", "z80"), ("--dir", "b", "extra"), ("--dir", "b", "--what"),
-     ("--dir", "x" * 120), ("--dir", "/dev/null/b")],
+     ("--dir", "b", "--power", "maybe"), ("--dir", "x" * 120), ("--dir", "/dev/null/b")],
     ids=lambda options: options[-1][:12],
 )  # fmt: skip
 def test_bad_command_lines(options: tuple[str, ...], tmp_path: Path) -> None:

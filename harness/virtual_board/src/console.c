@@ -69,11 +69,17 @@ void hil_console_close(struct hil_console *console, const char *link) {
 
 int hil_console_plug(struct hil_console *console) {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         return -1;
     }
-    (void)fcntl(pair[0], F_SETFD, FD_CLOEXEC);
-    (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) {
+        int error = errno;
+        close(pair[0]);
+        close(pair[1]);
+        errno = error;
+        return -1;
+    }
+    close_one(&console->emulator);
     console->emulator = pair[0];
     console->in_used = 0;
     return pair[1];

@@ -22,7 +22,8 @@ struct hil_console {
 /* Opens the pty and makes the symlink `link` to it (replacing it). 0 or an errno. */
 int hil_console_open(struct hil_console *console, const char *link);
 void hil_console_close(struct hil_console *console, const char *link);
-/* A socket pair for a new emulator: keeps one end, returns the other (not close-on-exec), or -1. */
+/* A socket pair for a new emulator: keeps one end, returns the other (both close-on-exec), or -1 with errno.
+ */
 int hil_console_plug(struct hil_console *console);
 /* The emulator is gone: what it said last is still taken. */
 void hil_console_unplug(struct hil_console *console);

@@ -242,6 +242,7 @@ static const struct option options[] = {
 /* 0, an exit code, or -1 after --help. */
 static int parse(int argc, char **argv, struct vboard *v, const struct hil_part **part) {
     int option;
+    bool known = true;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 'd':
@@ -260,7 +261,8 @@ static int parse(int argc, char **argv, struct vboard *v, const struct hil_part 
             v->runner.state = optarg;
             break;
         case 'P':
-            v->power = strcmp(optarg, "off") != 0;
+            v->power = strcmp(optarg, "on") == 0;
+            known = known && (v->power || strcmp(optarg, "off") == 0);
             break;
         case 'h':
             fputs(usage, stdout);
@@ -270,7 +272,7 @@ static int parse(int argc, char **argv, struct vboard *v, const struct hil_part 
             return HIL_VBOARD_USAGE;
         }
     }
-    if (v->directory == NULL || *part == NULL || optind != argc) {
+    if (v->directory == NULL || *part == NULL || !known || optind != argc) {
         fputs(usage, stderr);
         return HIL_VBOARD_USAGE;
     }

@@ -143,16 +143,14 @@ static void become_emulator(const struct hil_runner *runner, const char *image, 
     char chardev[2][64];
     const struct rlimit none = {0, 0};
     sigset_t nothing;
-    /* The two descriptors may be 3 and 4 already, in the other order. */
-    int a = fcntl(console, F_DUPFD, 10), b = fcntl(uplink, F_DUPFD, 10);
+    /* The two descriptors may be 3 and 4 already, in the other order. All but the copies end with exec. */
+    int a = fcntl(console, F_DUPFD_CLOEXEC, 10), b = fcntl(uplink, F_DUPFD_CLOEXEC, 10);
     int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644),
         in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (a < 0 || b < 0 || out < 0 || in < 0 || dup2(a, CONSOLE_FD) < 0 || dup2(b, UPLINK_FD) < 0 ||
         dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
         _exit(126);
     }
-    close(a);
-    close(b);
     (void)setrlimit(RLIMIT_CORE, &none); /* a lockup of the firmware is an abort of QEMU */
     sigemptyset(&nothing);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
@@ -189,8 +187,12 @@ static int spawn(struct hil_runner *runner) {
         }
         become_emulator(runner, image, log, console, uplink);
     }
-    close(console);
-    close(uplink);
+    if (console >= 0) {
+        close(console);
+    }
+    if (uplink >= 0) {
+        close(uplink);
+    }
     if (pid < 0) {
         take_last_words(runner);
         return error;
@@ -214,7 +216,10 @@ int hil_runner_tick(struct hil_runner *runner, uint64_t now_ms) {
         hil_board_log(runner->board, "%s", runner->note);
         runner->board->emulated = false;
     }
-    (void)hil_runner_save_state(runner);
+    error = hil_runner_save_state(runner);
+    if (error != 0) {
+        hil_board_log(runner->board, "the flash contents are not kept: %s", strerror(error));
+    }
     return -1;
 }
 
