@@ -15,11 +15,11 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, EXIT_USAGE, HilError
 COMMANDS = {
     "list": ("harness.commands.listing", "what there is: scenarios, targets, broker profiles"),
     "show": ("harness.commands.listing", "one scenario, target or profile in full"),
-    "doctor": ("harness.doctor", "what is missing on this machine, each with its fix"),
+    "doctor": ("harness.commands.doctor", "what is missing on this machine, each with its fix"),
     "build": ("harness.commands.make", "build a target's firmware"),
     "flash": ("harness.commands.flash", "put the firmware onto a board"),
     "run": ("harness.commands.run", "run scenarios on a target"),
-    "explain": ("harness.explain_cli", "diagnose evidence somebody already has"),
+    "explain": ("harness.commands.explain", "diagnose evidence somebody already has"),
     "report": ("harness.commands.report", "make the reports of a run again"),
     "boards": ("harness.commands.boards", "the boards of this host and who holds them"),
     "lock": ("harness.commands.locks", "hold a board"),
@@ -27,8 +27,8 @@ COMMANDS = {
     "console": ("harness.commands.wires", "a board's console"),
     "power": ("harness.commands.wires", "switch a board off and on"),
     "labgrid": ("harness.commands.labgrid", "boards of other hosts: who has their places, and the clean-up"),
-    "certs": ("harness.certs_cli", "the bench's certificates; C arrays and checks of your own"),
-    "jwt": ("harness.materials.cli", "check a token that is an MQTT password"),
+    "certs": ("harness.commands.certs", "the bench's certificates; C arrays and checks of your own"),
+    "jwt": ("harness.commands.materials", "check a token that is an MQTT password"),
     "services": ("harness.commands.services", "DHCP, DNS and NTP for a board on a wire of its own"),
 }
 AFTER_DASHES = {"run": "pytest_args", "lock": "command"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import explain_cli
+from harness.commands import explain as explain_cli
 from harness.diagnosis.engine import diagnose
 from harness.evidence import pcapng, uart
 from harness.paths import CAUSES
@@ -189,7 +189,7 @@ def test_logs_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_loads_neither_rich_nor_jinja() -> None:
     code = (
-        "import sys; from harness import explain_cli; sys.argv = ['hil explain', *sys.argv[1:]]; explain_cli.main(); "
+        "import sys; from harness import cli; cli.main(['explain', *sys.argv[1:]]); "
         "print(sorted({'rich', 'jinja2', 'cryptography', 'scapy', 'pytest'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -92,7 +92,7 @@ def test_doctor_gives_a_tool_no_terminal_to_wait_for(tmp_path: Path) -> None:
     tool = tmp_path / "waits"
     tool.write_text("#!/bin/sh\ncat >/dev/null; echo 'version 1'\n")
     tool.chmod(0o755)
-    code = "from harness import doctor; doctor.TOOL_TIMEOUT = 5.0; print(doctor.tool('waits', (), 'x', 'all').what)"
+    code = "from harness.commands import doctor as d; d.TOOL_TIMEOUT = 5.0; print(d.tool('waits', (), 'x', 'all').what)"
     environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           env=environ, cwd=ROOT) as child:  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import certs_cli
+from harness.commands import certs as certs_cli
 from harness.errors import UsageError
 from harness.lab.pki import Pki, load
 

@@ -115,14 +115,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", "name a file that can be written") from error
-
-
-def main() -> int:
-    """For `python -m harness.explain_cli`."""
-    parser = argparse.ArgumentParser(prog="hil explain")
-    add_arguments(parser)
-    return run(parser.parse_args())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

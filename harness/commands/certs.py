@@ -21,12 +21,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands import materials
 from harness.errors import EXIT_OK
 from harness.lab import pki
 from harness.lab.issue import CertTable, CrlTable, moment
-from harness.materials import cli as materials
 
-EXAMPLE = "example: hil certs make --out build/pki"
+EXAMPLE = """examples:
+  hil certs                                          the bench's own, one a line
+  hil certs make --out build/pki                     generate them, keys included
+  hil certs check ca.h client.h key.h --stack netx   what is wrong with yours
+  hil certs header ca.pem --stack netx --out ca.h    a C array of yours"""
 SCHEMA = 1
 
 
@@ -36,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.add_argument("--table", type=Path, default=pki.TABLES, metavar="FILE", help="another pki.toml")
     actions = parser.add_subparsers(dest="certs_action", metavar="ACTION")
-    make = actions.add_parser("make", help="generate everything into a folder", epilog=EXAMPLE)
+    make = actions.add_parser("make", help="generate everything into a folder",
+                              epilog="example: hil certs make --out build/pki")  # fmt: skip
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for it (created, mode 0700)")
     make.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of text")
     materials.add_certs_arguments(actions)
