@@ -253,7 +253,7 @@ def test_the_emulator_holds_its_two_ends_and_nothing_else(tmp_path: Path, image:
     with virtual_board("--image-state", str(state)) as board, closing(Port(board.folder / "console")) as console:
         console.wait(b"HELLO one\r\n")
         folder = Path("/proc") / board.status()["pid"] / "fd"
-        held = [os.readlink(fd) for fd in folder.iterdir()]
+        held = [str(fd.readlink()) for fd in folder.iterdir()]
         assert len([link for link in held if link.startswith("socket:")]) == 2, held
 
 

@@ -9,21 +9,23 @@
  * stdout: `READY PORT` when it answers; `OK` or `ERR why` for each line on stdin; `DONE n` (answers given) at
  * the end, which comes with end of stdin or SIGTERM. A line on stdin is a behaviour:
  *
- *   honest               the host's clock, stratum 1
- *   offset SECONDS       ahead by so much; may be negative, decimals down to a microsecond
- *   stopped [UNIX]       the clock stands, at that Unix time or at the moment this was said
- *   stratum N            0 to 255; a client must refuse 0 (RFC 5905 7.4) and from 16 on (7.3)
- *   unsynchronised       leap indicator 3, stratum 16, no reference time
- *   kiss CODE            kiss-of-death: stratum 0 and CODE, 1 to 4 letters such as RATE, DENY, RSTR (RFC
- * 5905 7.4) replay               the last answer again, byte by byte, whatever is asked: its origin timestamp
- * fits no more silent               no answer
+ *   honest            the host's clock, stratum 1
+ *   offset SECONDS    ahead by so much; may be negative, decimals down to a microsecond
+ *   stopped [UNIX]    the clock stands, at that Unix time or at the moment this was said
+ *   stratum N         0 to 255; a client must refuse 0 (RFC 5905 7.4) and from 16 on (7.3)
+ *   unsynchronised    leap indicator 3, stratum 16, no reference time
+ *   kiss CODE         kiss-of-death (RFC 5905 7.4): stratum 0 and CODE, 1 to 4 letters such as RATE,
+ *                     DENY, RSTR
+ *   replay            the last answer again, byte by byte, whatever is asked: its origin timestamp
+ *                     fits no more
+ *   silent            no answer
  *
  * Several may be given with commas between them: `offset -3600, stratum 15`. A line replaces the one before.
  * Timestamps wrap in 2036 as the protocol's do (era 1): `offset` reaches there.
  *
  * --log FILE takes a JSON line for each datagram: "t" (Unix seconds), "from", "size", "version", "result"
- * (one of "answered", "silent", "short", "version", "mode"), "said" (the server's time in the answer), at
- * most HIL_NTP_LOG_MAX.
+ * (one of "answered", "silent", "not sent", "short", "version", "mode"), "said" (the server's clock; an
+ * answer that is a replay has an older time), at most HIL_NTP_LOG_MAX.
  *
  * Started as root it becomes nobody once it has the port. It also ends when whoever started it is gone
  * (stdin).

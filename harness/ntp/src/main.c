@@ -168,8 +168,11 @@ static int run(struct server *server, int signals) {
                            {.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = signals, .events = POLLIN}};
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
-            return complain("poll", strerror(errno));
+        if (poll(fds, 3, -1) < 0) {
+            if (errno != EINTR)
+                return complain("poll", strerror(errno));
+            continue; /* what fds says is of the last time */
+        }
         if (fds[2].revents != 0 || (fds[1].revents != 0 && !read_commands(server)))
             break;
         for (int i = 0; i < BATCH && serve(server); i++)
