@@ -208,9 +208,12 @@ static UINT add_trusted(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *fir
     size_t at = 0;
     int len = 0;
     UCHAR *data;
-    for (unsigned n = 0; (data = keep_der(config->ca, &at, &len)) != NULL && cert != NULL; n++) {
+    for (unsigned n = 0; (data = keep_der(config->ca, &at, &len)) != NULL; n++) {
         if (defect(n == 0 ? HIL_NETX_BACKUP_ONLY : HIL_NETX_PRIMARY_ONLY))
             continue;
+        if (cert == NULL)
+            return hil_netx_api("nx_secure_tls_trusted_certificate_add",
+                                NX_SECURE_TLS_INSUFFICIENT_CERT_SPACE);
         UINT code =
             hil_netx_api("nx_secure_x509_certificate_initialize",
                          nx_secure_x509_certificate_initialize(cert, data, (USHORT)len, NX_NULL, 0, NX_NULL,
@@ -273,7 +276,9 @@ static UINT add_own(NX_SECURE_TLS_SESSION *session, NX_SECURE_X509_CERT *certifi
     if (config->cert.data == NULL)
         return NX_SUCCESS;
     key = private_key(&key_len, &key_type);
-    while ((data = keep_der(config->cert, &at, &len)) != NULL && cert != NULL) {
+    while ((data = keep_der(config->cert, &at, &len)) != NULL) {
+        if (cert == NULL)
+            return own_api("nx_secure_tls_local_certificate_add", NX_SECURE_TLS_INSUFFICIENT_CERT_SPACE);
         UINT code = own_api("nx_secure_x509_certificate_initialize",
                             nx_secure_x509_certificate_initialize(cert, data, (USHORT)len, NX_NULL, 0, key,
                                                                   key_len, key_type));

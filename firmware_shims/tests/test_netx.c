@@ -233,6 +233,27 @@ static void keys(void) {
     CHECK_EQ(setup(), NX_SECURE_X509_INVALID_CERTIFICATE);
 }
 
+/* Roots and our own intermediates share a store: what does not fit is not left out in silence. */
+static void more_than_there_is_room_for(void) {
+    static const uint8_t ONE[] = {0x30, 0x03, 0x02, 0x01, 0x07};
+    uint8_t many[8 * sizeof ONE];
+    for (size_t i = 0; i < 8; i++)
+        memcpy(many + i * sizeof ONE, ONE, sizeof ONE);
+    fresh();
+    config.ca = blob(many, 7 * sizeof ONE); /* the caller's own place, and all of the store */
+    CHECK_EQ(setup(), NX_SUCCESS);
+    CHECK_EQ(stub_netx_count("nx_secure_tls_trusted_certificate_add"), 7);
+    fresh();
+    config.ca = blob(many, 8 * sizeof ONE);
+    CHECK_EQ(setup(), NX_SECURE_TLS_INSUFFICIENT_CERT_SPACE);
+    CHECK(strstr(stub_out, "name=nx_secure_tls_trusted_certificate_add rc=0x12d ") != NULL);
+    CHECK_EQ(stub_netx_count("nx_secure_tls_session_delete"), 1);
+    fresh();
+    config.cert = blob(many, 7 * sizeof ONE); /* the roots have taken some places */
+    CHECK_EQ(setup(), NX_SECURE_TLS_INSUFFICIENT_CERT_SPACE);
+    CHECK(strstr(stub_out, "name=nx_secure_tls_local_certificate_add rc=0x12d ") != NULL);
+}
+
 static void callbacks(void) {
     fresh();
     config.epoch = 0;
@@ -443,6 +464,7 @@ int main(void) {
     failures();
     defects();
     keys();
+    more_than_there_is_room_for();
     callbacks();
     handshake();
     data();
