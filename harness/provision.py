@@ -105,6 +105,12 @@ def _base(name: str, pki: Pki) -> str:
     return "-".join(name.split("-")[:2])
 
 
+def _last_epoch(item: PlanItem, given: dict[str, str]) -> str:
+    """The clock of the last run on the device, which is the one the diagnosis looks at."""
+    later = item.device.again.get("epoch", given["epoch"])
+    return now() if later == "now" else later
+
+
 def facts(item: PlanItem, profile: Profile, pki: Pki, given: dict[str, str], stack: str) -> DeviceFacts:
     """What the diagnosis may know: what the device was told, not what it did with it. Of a device that was told nothing
     only its stack is known."""
@@ -117,7 +123,7 @@ def facts(item: PlanItem, profile: Profile, pki: Pki, given: dict[str, str], sta
         trust.append(pki.cert(name))
         leaf = pki.facts(name).subject
     return DeviceFacts(
-        stack=stack, host=given["host"], epoch=int(given["epoch"]),
+        stack=stack, host=given["host"], epoch=int(_last_epoch(item, given)),
         has_certificate=bool(name) and not item.device.identity_as_trust and item.device.damage != "cert",
         trust_files=tuple(trust), trusted_leaf=leaf,
     )  # fmt: skip

@@ -376,6 +376,12 @@ def leaf(event: Event | None) -> Mapping[str, Any] | None:
     return chain[0] if chain else None
 
 
+def certificate_names(end: Mapping[str, Any]) -> list[str]:
+    """RFC 6125: subjectAltName; the common name only when there is none."""
+    names = [str(n) for n in (*end.get("dns", ()), *end.get("ip", ()))]
+    return names or ([str(end["cn"])] if end.get("cn") else [])
+
+
 def empty_certificate(conn: Conn) -> Event | None:
     """The device's Certificate message without a certificate, when it was readable."""
     message = conn.client_certificate

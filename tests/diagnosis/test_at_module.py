@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.diagnosis.engine import diagnose
+from harness.evidence import broker_log, uart
 from harness.explain import explain
-from harness.model import Evidence
+from harness.model import DeviceFacts, Diagnosis, Evidence
 from harness.paths import BIN
+from tests.diagnosis.cases import Wire
 from tests.streams.test_stories import STORY_E
 
 pytestmark = pytest.mark.skipif(not (BIN / "hil-uart").exists(), reason="hil-uart is not built")
@@ -87,3 +91,49 @@ def test_an_identifier_that_was_given_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "uart.log").write_text(CLOCK + PEM + AUTH + OPEN + FAILED)
     found = explain(Evidence(uart=tmp_path / "uart.log"))
     assert "at_module.identifier_not_binary" not in [c.id for c in found.causes]
+
+
+def told(text: str, folder: Path, wire: Wire | None = None, epoch: int | None = None, log: str = "") -> Diagnosis:
+    (folder / "uart.log").write_text(text)
+    return diagnose(wire.done() if wire else [], uart.read(folder / "uart.log"), broker_log.parse_text(log),
+                    device=DeviceFacts(stack="spwf04", host="broker.test", epoch=epoch))  # fmt: skip
+
+
+def refusing(alert: int = 42, **leaf: Any) -> Wire:
+    """Every refusal of the module looks alike on the wire."""
+    return Wire().open().hello(sni="broker.test").flight12(**leaf).alert("c", alert).end("c")
+
+
+@pytest.mark.parametrize("number", ["name", "another CA", "CRL", "identifier as text"])
+@pytest.mark.parametrize("epoch", [None, 0], ids=["clock not known", "clock never set, as the bench knows"])
+def test_what_the_module_says_is_not_put_down_to_its_clock(number: str, epoch: int | None, tmp_path: Path) -> None:
+    text, cause = DIALOGUES[number]
+    found = told(text, tmp_path, refusing(), epoch).causes
+    assert [c.id for c in found] == [cause]
+    assert all(c.evidence for c in found)
+
+
+def test_what_agrees_with_the_module_on_the_wire_is_shown_beside_it(tmp_path: Path) -> None:
+    (expired,) = told(DIALOGUES["expired"][0], tmp_path, refusing(45, not_before=0, not_after=86_400)).causes
+    assert expired.id == "server_certificate.expired"
+    assert any(e.startswith("frame ") for e in expired.evidence)
+    assert any(e.startswith("uart ") for e in expired.evidence)
+
+
+def test_the_name_that_was_compared_is_said(tmp_path: Path) -> None:
+    name = CLOCK + PEM + AUTH + OPEN.replace("NULL", "My Root CA") + LOADING + error(62)
+    (found,) = told(name, tmp_path, refusing()).causes
+    assert found.explain == "The module looks for 'My Root CA' in the broker's certificate, which is for " \
+        "broker.test, 10.0.0.1."  # fmt: skip
+    assert any("SOCKON" in e for e in found.evidence)
+
+
+def test_error_74_is_no_refused_connection_where_the_broker_saw_one(tmp_path: Path) -> None:
+    text = DIALOGUES["nothing listens"][0]
+    (alone,) = told(text, tmp_path).causes
+    assert alone.id == "at_module.socket_refused"
+    assert "ClientHello" not in alone.explain  # nobody looked
+    seen = "1795000000: New connection from 10.0.0.2:51572 on port 8883.\n"
+    refused = seen + "1795000000: OpenSSL Error[0]: error:0A000102:SSL routines::unsupported protocol\n"
+    assert "at_module.socket_refused" not in [c.id for c in told(text, tmp_path, log=seen).causes]
+    assert told(text, tmp_path, log=refused).causes[0].id == "tls.no_common_version"

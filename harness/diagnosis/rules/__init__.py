@@ -22,6 +22,7 @@ from harness.diagnosis.rules import (
     netx,
     protocol,
     server_certificate,
+    server_certificate_unread,
     socket_chip,
 )
 from harness.diagnosis.rules.claim import Rule
@@ -62,8 +63,9 @@ FAILED: tuple[Rule, ...] = (
     negotiation.psk_wrong_key,  # tls.psk_wrong_key
     negotiation.hidden_by_negotiation,  # client_certificate.wrong_store, named second
     server_certificate.by_alert,  # server_certificate.*, device.clock_unset
-    server_certificate.by_uart,  # the same from the device's codes
-    server_certificate.by_log,  # tls.device_internal_error
+    server_certificate_unread.by_number,  # the same where the certificate cannot be read
+    server_certificate_unread.by_uart,  # the same from the device's codes
+    server_certificate_unread.by_log,  # tls.device_internal_error
     client_certificate.missing,  # client_certificate.missing, .wrong_store
     client_certificate.identity_demanded,  # client_certificate.missing
     client_certificate.by_alert,  # client_certificate.*

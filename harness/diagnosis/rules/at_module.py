@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from harness.diagnosis.facts import Story
+from harness.diagnosis.facts import Story, certificate_names, leaf
 from harness.diagnosis.outcome import works
 from harness.diagnosis.rules.claim import LIKELY, PROVED, TOLD, Claim, failing, frame, uart
 
@@ -98,7 +98,7 @@ def dialogue(story: Story) -> Iterator[Claim]:
     if said.refused is not None:
         yield from _upload(*said.refused)
     if said.certificate is not None:
-        yield from _certificate(said, *said.certificate)
+        yield from _certificate(story, said, *said.certificate)
     elif said.failed is not None:
         yield from _seventy_four(story, said, said.failed)
 
@@ -125,7 +125,7 @@ def _identifier(said: Dialogue, evidence: tuple[str, ...]) -> Iterator[Claim]:
         )  # fmt: skip
 
 
-def _certificate(said: Dialogue, number: int, hit: UartHit) -> Iterator[Claim]:
+def _certificate(story: Story, said: Dialogue, number: int, hit: UartHit) -> Iterator[Claim]:
     evidence = (*((uart(said.loading),) if said.loading else ()), uart(hit))
     if number == CRL and said.loading is None:
         yield from _identifier(said, evidence)
@@ -153,13 +153,26 @@ def _certificate(said: Dialogue, number: int, hit: UartHit) -> Iterator[Claim]:
             id="at_module.clock_unset", confidence="probable", weight=PROVED + 4, evidence=(*clock, *evidence),
             explain="The module's clock was never set: to it the certificate is not valid yet.",
         )  # fmt: skip
+    elif number == NAME:
+        shown = story.conns[-1].server_certificate if story.conns else None
+        yield Claim(
+            id="server_certificate.name_mismatch", confidence="probable", weight=TOLD + 6,
+            evidence=(*((uart(said.opened),) if said.opened else ()), *evidence,
+                      *((frame(shown, "the broker's certificate"),) if leaf(shown) else ())),
+            explain=_name(said, leaf(shown)),
+        )  # fmt: skip
     else:
-        causes = {
-            NOT_YET: "server_certificate.not_yet_valid", EXPIRED: "server_certificate.expired",
-            NAME: "server_certificate.name_mismatch",
-        }  # fmt: skip
+        causes = {NOT_YET: "server_certificate.not_yet_valid", EXPIRED: "server_certificate.expired"}
         if number in causes:
             yield Claim(id=causes[number], confidence="probable", weight=TOLD + 6, evidence=evidence)
+
+
+def _name(said: Dialogue, end: Mapping[str, Any] | None) -> str:
+    """What was compared: the third word of SOCKON, and the names in the certificate where it can be read."""
+    words = said.opened.text.partition("=")[2].split(",") if said.opened else []
+    called = repr(words[2].strip()) if len(words) > 2 and words[2].strip() else "the name in AT+S.SOCKON"
+    names = ", ".join(certificate_names(end)[:4]) if end else ""
+    return f"The module looks for {called} in the broker's certificate, which is for {names or 'another name'}."
 
 
 def _seventy_four(story: Story, said: Dialogue, hit: UartHit) -> Iterator[Claim]:
@@ -170,14 +183,19 @@ def _seventy_four(story: Story, said: Dialogue, hit: UartHit) -> Iterator[Claim]
         return
     if said.loading is not None:
         return
+    if not story.has_wire and any(e.kind == "new_connection" or e.code is not None for e in story.broker):
+        return  # TCP did open
     if said.no_identifier or said.text_identifier:
         yield from _identifier(said, (uart(hit),))
     refused = [c for c in failing(story) if c.refused is not None]
     wire = (frame(refused[-1].refused, "RST instead of SYN+ACK: nothing listens there"),) if refused else ()
+    nothing = ("wire: no connection to a broker",) if story.has_wire and not story.conns else ()
     yield Claim(
         id="at_module.socket_refused",
         confidence="probable",
         weight=PROVED + 4 if wire else LIKELY if not story.has_wire or story.conns else PROVED - 2,
-        evidence=(uart(hit), *wire),
-        explain="Error 74 without `Loading` before it, and no ClientHello: TCP did not open.",
+        evidence=(uart(hit), *wire, *nothing),
+        explain="Error 74 without `Loading` before it, and no ClientHello: TCP did not open."
+        if story.has_wire
+        else "Error 74 without `Loading` before it: TCP did not open, or the server ended TLS before its certificate.",
     )

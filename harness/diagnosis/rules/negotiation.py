@@ -110,7 +110,7 @@ def version(story: Story) -> Iterable[Claim]:
             disagrees = common is not None and common.ok is True
             ssl2 = bool(hello and hello.get("ssl2"))
             sure = alert.code == 70 and sender == "broker" and not disagrees and not ssl2 and hello is not None
-            accepted = ", ".join(common.accepted) if common and common.accepted else "not what was offered"
+            accepted = ", ".join(common.accepted) if common and common.accepted else "none of that"
             shown = ", ".join(common.offered) if common else _shown(offered, hello)
             yield Claim(
                 id="tls.no_common_version",

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from harness.diagnosis.compare import name_matches
-from harness.diagnosis.facts import Conn, Story, leaf
-from harness.diagnosis.outcome import handshake_done
+from harness.diagnosis.facts import Conn, Story, certificate_names, leaf
+from harness.diagnosis.rules import at_module
 from harness.diagnosis.rules.claim import (
     LIKELY,
-    LOGGED,
     MAYBE,
     PROVED,
     TOLD,
@@ -18,8 +17,6 @@ from harness.diagnosis.rules.claim import (
     first_told,
     frame,
     says_less,
-    told,
-    uart,
 )
 from harness.diagnosis.rules.seen import Seen, from_device, last_failing
 
@@ -72,12 +69,6 @@ def name_mismatch(story: Story, conn: Conn | None) -> tuple[str, str] | None:
     return called[0], ", ".join(names[:6]) or "no name"
 
 
-def certificate_names(end: Certificate) -> list[str]:
-    """RFC 6125: subjectAltName; the common name only when there is none."""
-    names = [str(n) for n in (*end.get("dns", ()), *end.get("ip", ()))]
-    return names or ([str(end["cn"])] if end.get("cn") else [])
-
-
 def dates(certificate: Certificate, now: int) -> str:
     """ "expired", "future" or "" for a certificate at a time (Unix seconds)."""
     if now and int(certificate.get("not_after", now)) < now:
@@ -128,10 +119,12 @@ def by_alert(story: Story) -> Iterable[Claim]:
         return
     conn, seen = found
     end = leaf(conn.server_certificate) if conn else None
-    if conn is not None and end is not None:
-        yield from _visible(story, conn, end, seen)
-    else:
-        yield from _hidden(story, seen)
+    if conn is None or end is None:
+        return  # server_certificate_unread
+    named = {c.id for c in at_module.dialogue(story)}
+    for claim in _visible(story, conn, end, seen):
+        if claim.id in named or not named:  # a module's own word leaves open what agrees with it, and no more
+            yield claim
 
 
 _DATE_ALERTS = (42, 45, 46)
@@ -156,7 +149,7 @@ def _visible(story: Story, conn: Conn, end: Certificate, seen: Seen) -> Iterator
     if (
         mismatch is not None
         and seen.code in _NAME_ALERTS
-        and not _told_otherwise(story, "server_certificate.name_mismatch")
+        and not told_otherwise(story, "server_certificate.name_mismatch")
         and not _netx_means_else(story, end, seen)
     ):
         explained = True
@@ -177,10 +170,10 @@ def _netx_means_else(story: Story, end: Certificate, seen: Seen) -> bool:
     """NetX sends 80 for a name (0x195) and 42 for a signature; 80 also for RSASSA-PSS, which it cannot read."""
     if story.stack != "netx" or _agrees(story, "server_certificate.name_mismatch"):
         return False
-    return seen.code != 80 or "pss" in str(end.get("sig", "")).lower() or _space_given(story)
+    return seen.code != 80 or "pss" in str(end.get("sig", "")).lower() or space_given(story)
 
 
-def _space_given(story: Story) -> bool:
+def space_given(story: Story) -> bool:
     """The console shows space allocated for the broker's certificates, and no callback that would check a name."""
     calls = " ".join(h.api for h in story.uart if h.stack == "netx")
     return "remote_certificate" in calls and "certificate_callback_set" not in calls
@@ -196,7 +189,7 @@ def _date_claim(story: Story, end: Certificate, date: str, seen: Seen, evidence:
         (*evidence, *first_told(story, cause)),
         f"The certificate {what} {day}; the capture is of {_day(story.now)}.",
         seen,
-        certain=seen.exact and seen.code == 45 and date == "expired" and not _told_otherwise(story, cause),
+        certain=seen.exact and seen.code == 45 and date == "expired" and not told_otherwise(story, cause),
     )
 
 
@@ -208,7 +201,7 @@ def _by_number(
     if seen.code == 45 or (seen.code == 46 and story.stack == "mbedtls"):
         yield _clock(story, end, seen, evidence, weight=TOLD + 6 if seen.code == 45 else LIKELY + 5)
     if netx and seen.code == 80 and not any(h.causes for h in story.uart):
-        weight = LIKELY if _space_given(story) and "pss" not in signature else MAYBE if explained else MAYBE - 6
+        weight = LIKELY if space_given(story) and "pss" not in signature else MAYBE if explained else MAYBE - 6
         yield _claim("server_certificate.too_large", weight, evidence, "", seen, possible=True)
     if "pss" in signature and seen.code in (42, 43, 46, 80):
         yield _claim(
@@ -247,15 +240,18 @@ def _by_number(
 def _clock(story: Story, end: Certificate, seen: Seen, evidence: tuple[str, ...], weight: int = LIKELY + 5) -> Claim:
     span = f"{_day(int(end.get('not_before', 0)))} to {_day(int(end.get('not_after', 0)))}"
     epoch = story.device.epoch
-    wrong = epoch is not None and bool(dates(end, max(epoch, 1)))
+    known = epoch is not None and bool(dates(end, max(epoch, 1)))
+    wrong = known and not told_otherwise(story, "device.clock_unset")
+    text = f"The certificate is valid ({span}) at the capture's time ({_day(story.now)})"
+    sure = wrong or weight != MAYBE
     return _claim(
         "device.clock_unset",
         PROVED if wrong else weight,
         (*evidence, *first_told(story, "device.clock_unset")),
-        f"The certificate is valid ({span}) at the capture's time ({_day(story.now)}): the device's clock is wrong.",
+        f"{text}: the device's clock is wrong." if sure else f"{text}: a device whose clock is wrong would refuse it.",
         seen,
-        certain=wrong and seen.exact,
-        possible=weight == MAYBE and not wrong,
+        certain=wrong and seen.exact and (seen.code == 45 or _agrees(story, "device.clock_unset")),
+        possible=not sure,
     )
 
 
@@ -270,102 +266,11 @@ def _unsupported(story: Story, conn: Conn, end: Certificate, seen: Seen, evidenc
     yield _claim("server_certificate.unsupported", LIKELY, evidence, text, seen)
 
 
-# NetX sends few numbers: 42 for a signature, 80 for whatever has none, 43 in TLS 1.3 for its own RSA certificate.
-_NETX_HIDDEN: dict[int, tuple[str, ...]] = {
-    42: ("server_certificate.bad_signature", "server_certificate.untrusted"),
-    43: ("client_certificate.unsupported", "server_certificate.unsupported"),
-    80: ("server_certificate.name_mismatch", "server_certificate.too_large", "tls.device_internal_error"),
-}
-
-
-_UNREAD = "The certificate itself is not readable here; the alert's number is the only word."
-
-
-def _own_certificate(story: Story) -> bool:
-    """The device has a certificate of its own, the listener asks for one, or it is TLS 1.3, where RSA servers never get
-    as far as their certificate."""
-    asked = story.listener is not None and story.listener.client_certificate in ("require", "optional")
-    silent = story.listener is None and any(c.version == "1.3" for c in story.conns)
-    return asked or silent or any("local_certificate_add" in h.api for h in story.uart)
-
-
-def _hidden(story: Story, seen: Seen) -> Iterator[Claim]:
-    """The certificate is not readable: the number and the device's words are all there is."""
-    by_code: dict[int, tuple[str, ...]] = {
-        45: ("server_certificate.expired", "device.clock_unset"),
-        48: ("server_certificate.untrusted", "server_certificate.chain_incomplete"),
-        44: ("server_certificate.revoked",),
-        43: ("server_certificate.unsupported", "server_certificate.wrong_usage"),
-        46: ("server_certificate.untrusted", "device.clock_unset"),
-        42: ("server_certificate.name_mismatch", "server_certificate.untrusted", "server_certificate.not_yet_valid"),
-        80: ("tls.device_internal_error", "server_certificate.name_mismatch"),
-    }
-    causes = by_code.get(seen.code, ())
-    netx = _NETX_HIDDEN.get(seen.code, ()) if story.stack == "netx" else ()
-    if seen.code == 43 and netx and not _own_certificate(story):
-        netx = ()
-    causes = netx or causes
-    if seen.code == 80 and netx and _space_given(story):
-        causes = (netx[1], netx[0], netx[2])
-    if seen.code == 43 and story.stack not in ("netx", "mbedtls", "bearssl"):
-        causes = causes[::-1]  # OpenSSL's x509 map sends 43 for the purpose; small stacks for what they lack
-    causes = tuple(c for c in causes if not _told_otherwise(story, c)) or causes
-    for index, cause in enumerate(causes):
-        named = first_told(story, cause)
-        yield Claim(
-            id=cause,
-            confidence="probable"
-            if index == 0 and (seen.code not in (42, 80) or (netx and seen.code == 42))
-            else "possible",
-            weight=(LIKELY if index == 0 else MAYBE) - index + (3 if seen.exact else 0),
-            evidence=(*seen.evidence, *named),
-            explain="" if named else _UNREAD,
-            frame=seen.frame,
-        )
-
-
-def by_uart(story: Story) -> Iterable[Claim]:
-    """The device's own code names the fault, and the certificate is not there to be read beside its alert."""
-    conn = last_failing(story)
-    found = refused(story)
-    if found is not None and found[0] is not None and leaf(found[0].server_certificate) is not None:
-        return
-    if story.conns and conn is None:
-        return
-    done = handshake_done(story)
-    for cause in (
-        "server_certificate.expired",
-        "server_certificate.not_yet_valid",
-        "server_certificate.name_mismatch",
-        "server_certificate.wrong_usage",
-        "server_certificate.revoked",
-        "server_certificate.crl_missing",
-    ):
-        hits = [h for h in told(story, cause) if h.line > done]
-        if any(h.causes[0] == cause for h in hits):
-            yield Claim(id=cause, confidence="probable", weight=TOLD + 2, evidence=(uart(hits[0]),))
-
-
-def by_log(story: Story) -> Iterable[Claim]:
-    """Revoked and the like as the broker's log repeats the device's alert, with no capture at hand."""
-    if story.conns:
-        return
-    for entry in story.broker:
-        if entry.alert == 80:
-            yield Claim(
-                id="tls.device_internal_error",
-                confidence="possible",
-                weight=LOGGED - 40,
-                evidence=(f"broker {entry.line}: {entry.text[:160]}",),
-            )
-            return
-
-
 def _agrees(story: Story, cause: str) -> bool:
     return any(h.causes and h.causes[0] == cause for h in story.uart)
 
 
-def _told_otherwise(story: Story, cause: str) -> bool:
+def told_otherwise(story: Story, cause: str) -> bool:
     """The device's code names another fault of the certificate, and not this one."""
     hits = [h for h in story.uart if h.causes and not says_less(story, h)]
     named = [h.causes for h in hits if h.causes[0].startswith(("server_certificate.", "device.clock"))]

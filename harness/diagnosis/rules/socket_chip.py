@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.diagnosis.compare import name_matches
-from harness.diagnosis.facts import Conn, Story, leaf
+from harness.diagnosis.facts import Conn, Story, certificate_names, leaf
 from harness.diagnosis.outcome import CONNACK_SIZES, UNSET, answer, connack_lost
 from harness.diagnosis.rules.claim import LIKELY, LOGGED, PROVED, TOLD, Claim, frame, log, told, uart
-from harness.diagnosis.rules.server_certificate import certificate_names
 
 INVALID_RECORD = -0x7200
 SMALL_INPUT = 4096  # bytes: a record up to here fits every input buffer mbedTLS is built with in practice
