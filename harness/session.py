@@ -117,8 +117,8 @@ def targets_of(options: Options) -> tuple[Target, ...]:
     if options.only_failed:
         failed = {v.target for v in failed_before(options.only_failed)}
         if not any(name in failed for name in names):
-            raise NothingSelected(f"nothing failed on {', '.join(dict.fromkeys(names))} in {options.only_failed}",
-                                  "nothing is to be run again")  # fmt: skip
+            where = f" on {', '.join(dict.fromkeys(names))}" if failed else ""
+            raise NothingSelected(f"nothing failed{where} in {options.only_failed}", "nothing is to be run again")
         names = [name for name in names if name in failed]
     return tuple(find(name, known) for name in dict.fromkeys(names))
 

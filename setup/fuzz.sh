@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
+echo "fuzz: building"
 [ -e build/fuzz/build.ninja ] ||
     CC=clang cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHIL_FUZZ=ON >/dev/null
 ninja -C build/fuzz --quiet
@@ -30,11 +31,14 @@ run_one() {
 
 status=0
 pids=""
+targets=$(ls build/fuzz/bin/fuzz[-_]* build/fuzz/firmware/tests/fuzz_* 2>/dev/null | wc -l)
+at_once=$((3 * $(nproc)))
+echo "fuzz: $targets targets, $at_once at once, ${seconds} s each, $(((targets + at_once - 1) / at_once * seconds)) s in all"
 for binary in build/fuzz/bin/fuzz[-_]* build/fuzz/firmware/tests/fuzz_*; do
     [ -x "$binary" ] || continue
     run_one "$binary" &
     pids="$pids $!"
-    if [ "$(echo "$pids" | wc -w)" -ge $((3 * $(nproc))) ]; then
+    if [ "$(echo "$pids" | wc -w)" -ge "$at_once" ]; then
         for pid in $pids; do wait "$pid" || status=1; done
         pids=""
     fi

@@ -73,6 +73,7 @@ sources() {
 }
 
 host_programs() {
+    [ ! -e build/host/build.ninja ] || ninja -C build/host -n | grep -q 'no work to do' || say "building the host programs"
     if [ ! -e build/host/build.ninja ]; then
         say "building the host programs"
         cmake -S . -B build/host -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >"$stamps/cmake.log" 2>&1 ||

@@ -211,8 +211,8 @@ def _end(arguments: argparse.Namespace, run_dir: Path, code: int) -> int:
     if arguments.json:
         sys.stdout.write((run_dir / RUN).read_text() if (run_dir / RUN).is_file() else encode(summary).decode())
     distinct = len({v.id.partition("[")[0] for v in summary.verdicts if v.verdict == "pass"})
-    where = ", ".join(summary.targets)
-    print(f"{totals_line(summary.totals)} ({distinct} scenarios passed) on {where}", file=sys.stderr)
+    good = f"{distinct} scenario{'' if distinct == 1 else 's'} passed"
+    print(f"{totals_line(summary.totals)} ({good}) on {', '.join(summary.targets)}", file=sys.stderr)
     shown = run_dir.relative_to(Path.cwd()) if run_dir.is_relative_to(Path.cwd()) else run_dir
     print(f"report: {shown}/index.html", file=sys.stderr)
     if code == EXIT_INTERRUPTED:

@@ -10,7 +10,7 @@ set(HIL_BOARD_SOURCES
   ${HIL_CORTEXM}/fault.c
   ${HIL_CORTEXM}/mpu.c
   ${HIL_CORTEXM}/syscalls.c
-  ${HIL_ROOT}/net/lwip.c)
+  ${HIL_ROOT}/net/lwip.c ${HIL_ROOT}/net/lwip_dns.c ${HIL_ROOT}/net/lwip_hooks.c)
 set(HIL_BOARD_COMPILE_OPTIONS ${HIL_CORTEXM_CPU} -mthumb -Os -g --specs=nano.specs -fno-strict-aliasing)
 set(HIL_BOARD_DEFINITIONS "")
 set(HIL_BOARD_INCLUDES ${HIL_BOARD_DIR} ${HIL_CORTEXM} ${HIL_ROOT})
@@ -31,7 +31,7 @@ function(hil_board_finish target)
     COMMAND ${CMAKE_SIZE} $<TARGET_FILE:${target}>
     COMMAND ${CMAKE_COMMAND} -DSIZE=${CMAKE_SIZE} "-DOBJECTS=$<JOIN:$<TARGET_OBJECTS:${target}>,|>"
             -P ${HIL_ROOT}/cmake/shim_size.cmake
-    DEPENDS ${target} VERBATIM)
+    DEPENDS ${target} COMMENT "size of ${target}" VERBATIM)
   if(HIL_FIRMWARE_BIN)
     add_custom_command(TARGET ${target} POST_BUILD
       COMMAND ${CMAKE_OBJCOPY} -O binary $<TARGET_FILE:${target}> $<TARGET_FILE:${target}>.bin VERBATIM)

@@ -1,5 +1,4 @@
-/* TLS: one client session at a time over hil_net. One implementation per stack: stacks/mbedtls.c,
- * stacks/wolfssl.c.
+/* TLS: one client session at a time over hil_net. One implementation per stack, in stacks/.
  *
  * The stack reports each API call of note through hil_event_api(name, rc) (shim.h) with its own code,
  * unaltered.
