@@ -57,10 +57,9 @@ def _nothing(arguments: argparse.Namespace, name: str) -> int:
 
 def _flash(arguments: argparse.Namespace, board: str) -> int:
     from harness import firmware
-    from harness.commands.check import evidence
+    from harness.commands.check import evidence, put
     from harness.commands.locks import in_hand
-    from harness.device import flash
-    from harness.device.wiring import wired
+    from harness.device.wiring import BY_HAND, rig_of
     from harness.lab import attached, inventory, quarantine
     from harness.target import find, load
 
@@ -71,14 +70,12 @@ def _flash(arguments: argparse.Namespace, board: str) -> int:
     if gone is not None:
         raise gone
     with in_hand(listed, "hil flash", arguments.wait) as entry:
-        wiring = wired(entry, target)
-        if wiring.rig.flasher == "none":
+        rig = rig_of(entry, target)
+        if rig.flasher == BY_HAND:
             raise UsageError(f"board `{entry.id}` has no flasher (`runner = \"none\"`)", "program it by hand")
         image = Path(arguments.image) if arguments.image else firmware.built(target, progress=_say)
         with evidence("flash", entry.id) as folder:
-            done = flash.put(
-                wiring.rig, image, folder / "flash.log", say=_say, reflash=arguments.reflash, power=wiring.power
-            )
+            done = put(entry, rig, image, folder / "flash.log", say=_say, reflash=arguments.reflash)
             shutil.rmtree(folder, ignore_errors=True)
     _say("")
     if arguments.json:

@@ -35,8 +35,8 @@ def add_console_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_console(arguments: argparse.Namespace) -> int:
-    from harness.device import flash
-    from harness.device.wiring import wired
+    from harness.device import probe
+    from harness.device.wiring import power_of, rig_of
     from harness.target import find, load
 
     listed = board_named(arguments.board, "talk to")
@@ -50,8 +50,7 @@ def run_console(arguments: argparse.Namespace) -> int:
         with Console(url, log, baud=baud) as console:
             print(f"hil: {url} at {baud} baud; Ctrl-C ends", file=sys.stderr)
             if arguments.reset:
-                rig = wired(entry, target).rig
-                flash.flasher(rig.flasher).reset(rig, Path(folder) / "reset.log")
+                probe.reset(rig_of(entry, target), power_of(entry), Path(folder) / "reset.log")
             try:
                 _talk(console, arguments.seconds)
             except KeyboardInterrupt:

@@ -17,9 +17,9 @@ from harness.device import flash, ports
 from harness.device import wiring as wirings
 from harness.device.base import Board
 from harness.device.boards import emulated, open_board
-from harness.device.flash.base import FlashError
+from harness.device.flash.base import FlashError, Rig
 from harness.device.virtual import VirtualBoard
-from harness.device.wiring import Wiring, wired
+from harness.device.wiring import BY_HAND, Wiring, no_reset, wired
 from harness.errors import LabError
 from harness.evidence import uplink
 from harness.lab import inventory, quarantine
@@ -35,6 +35,16 @@ PARTS = {"f405": ("stm32f405", "netduinoplus2")}
 """hil-vboard's part and QEMU's machine by the `board` of a target's table."""
 
 
+def reset(rig: Rig, cycle: Callable[[], None] | None, log: Path) -> None:
+    """By its flasher; by its power where it is programmed by hand. UsageError when it has neither."""
+    if rig.flasher != BY_HAND:
+        flash.flasher(rig.flasher).reset(rig, log)
+    elif cycle is not None:
+        cycle()
+    else:
+        raise no_reset(rig.board)
+
+
 class ProbeBoard:
     """A `Board` for one attempt; made by `Kept.take`, closed by it."""
 
@@ -43,7 +53,6 @@ class ProbeBoard:
         self._log = workdir / LOG
         self._capture = workdir / CAPTURE
         self._node = node
-        self._flasher = flash.flasher(wiring.rig.flasher)
         self._stack = contextlib.ExitStack()
         self._link: uplink.Uplink | None = None
         self.console_path = wiring.console
@@ -53,8 +62,10 @@ class ProbeBoard:
         self.capture_interface = wiring.capture
 
     def halt(self) -> None:
-        """Stops it, whatever it does."""
-        self._flasher.halt(self._wiring.rig, self._log)
+        """Stops it, whatever it does; one that is programmed by hand runs on until its power goes."""
+        rig = self._wiring.rig
+        if rig.flasher != BY_HAND:
+            flash.flasher(rig.flasher).halt(rig, self._log)
 
     def start(self) -> None:
         """The link first, then a reset: no packet is missed."""
@@ -68,7 +79,7 @@ class ProbeBoard:
         self.reset()
 
     def reset(self) -> None:
-        self._flasher.reset(self._wiring.rig, self._log)
+        reset(self._wiring.rig, self._wiring.power, self._log)
 
     def alive(self) -> bool:
         return self._wiring.alive()
@@ -159,22 +170,29 @@ class Kept:
         self, wiring: Wiring, use: Use, image: Image, node: str, workdir: Path, step: Step
     ) -> Iterator[ProbeBoard]:
         """Holding the image, halted."""
-        step(f"flash {wiring.board}")
-        if use.known.holds != image.sha256:
-            use.holds("")
-            again = self._reflash or use.fresh
-            try:
-                flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=again, power=wiring.power)
-            except FlashError as error:
-                error.again = False  # it climbed its own ladder
-                raise
-            use.holds(image.sha256)
+        if wiring.rig.flasher == BY_HAND:
+            step(f"{wiring.board} is programmed by hand")
+        else:
+            self._put(wiring, use, image, workdir, step)
         board = ProbeBoard(wiring, workdir, node)
         try:
             board.halt()
             yield board
         finally:
             board.close()
+
+    def _put(self, wiring: Wiring, use: Use, image: Image, workdir: Path, step: Step) -> None:
+        step(f"flash {wiring.board}")
+        if use.known.holds == image.sha256:
+            return
+        use.holds("")
+        again = self._reflash or use.fresh
+        try:
+            flash.put(wiring.rig, image, workdir / LOG, say=step, reflash=again, power=wiring.power)
+        except FlashError as error:
+            error.again = False  # it climbed its own ladder
+            raise
+        use.holds(image.sha256)
 
     def _failed(self, use: Use, error: LabError) -> None:
         """A board's own failure counts, in this run and beyond. One that could not be flashed, after all that its

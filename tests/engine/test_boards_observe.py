@@ -5,6 +5,7 @@ the fixed port."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import signal
@@ -179,3 +180,52 @@ def test_a_flasher_that_fails_is_the_labs(bench: Path) -> None:
     code, given, said = run(bench, IMAGE, "CH-08", "CH-16")
     assert code == 10 and {v["verdict"] for v in given.values()} == {"lab"}, said
     assert given["CH-08"]["causes"][0]["id"].startswith("lab.flash")
+
+
+def entry(bench: Path, *lines: str) -> None:
+    """The board's runner and what belongs to it, as a person would write it in lab.toml."""
+    lab = bench / "lab.toml"
+    lab.write_text(lab.read_text().replace('runner = "command"', "\n".join(lines)))
+
+
+def asked(bench: Path, what: str) -> str:
+    return f"{sys.executable} {bench}/ask.py {bench}/ask {what}"
+
+
+def test_a_board_that_is_programmed_by_hand_is_reset_by_its_power(bench: Path) -> None:
+    entry(bench, 'runner = "none"', f'power = {{ kind = "command", cycle = "{asked(bench, "reset")}" }}')
+    (bench / "flash").write_text(IMAGE.format(port=os.environ["STANDIN_PORT"], options=""))  # by that hand
+    code, given, said = run(bench, "#!/bin/sh\n", "CH-08", "CH-16")
+    assert code == 0 and {v["verdict"] for v in given.values()} == {"pass"}, said
+
+
+def test_one_that_nothing_resets_is_refused_before_anything_is_built(bench: Path) -> None:
+    entry(bench, 'runner = "none"')
+    code, given, said = run(bench, IMAGE, "CH-08")
+    assert code == 4 and not given and "`desk`: nothing resets it" in said and said.count("\n") == 1, said
+
+
+def test_a_flasher_that_is_the_boards_own_command(bench: Path) -> None:
+    table = bench / "targets" / "standin.toml"
+    text = table.read_text().replace('flasher = "command"', 'flasher = "jlink"').replace("config = ", "notes = ")
+    table.write_text("\n".join(line for line in text.splitlines() if not line.startswith("params")))
+    lines = [f"write=cp {{image}} {bench}/flash", f"reset={asked(bench, 'reset')}", f"halt={asked(bench, 'halt')}"]
+    entry(bench, 'runner = "command"', f"runner_params = {json.dumps(lines)}")
+    code, given, said = run(bench, IMAGE, "CH-08")
+    assert code == 0 and given["CH-08"]["verdict"] == "pass", said
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [(["reset=true"], "no command for write"), (["write=cp x"], "no command for reset"),
+     (["write=cp 'x", "reset=true"], "runner_params: write=: `cp 'x`: no closing quotation")],
+)  # fmt: skip
+def test_commands_that_cannot_be_are_refused_before_anything_is_built(
+    bench: Path, params: list[str], says: str
+) -> None:
+    table = bench / "targets" / "standin.toml"
+    text = table.read_text().replace('flasher = "command"', 'flasher = "jlink"')
+    table.write_text("\n".join(line for line in text.splitlines() if not line.startswith("params")))
+    entry(bench, 'runner = "command"', f"runner_params = {json.dumps(params)}")
+    code, given, said = run(bench, IMAGE, "CH-08")
+    assert code == 4 and not given and says in said and said.count("\n") == 1, said

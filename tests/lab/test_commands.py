@@ -274,6 +274,15 @@ def test_a_board_that_takes_no_input(lab: Path, uart: tuple[int, Path]) -> None:
     assert lease.holder("b1") is None
 
 
+def test_a_reset_of_a_board_programmed_by_hand_is_its_power(lab: Path, uart: tuple[int, Path]) -> None:
+    done = hil("console", "b1", "--reset", "--seconds", "0.2")
+    assert done.returncode == 0 and (lab / "cycled").read_text() == "b1\n", done.stderr
+    text = (lab / "lab.toml").read_text()
+    (lab / "lab.toml").write_text("\n".join(line for line in text.splitlines() if "power" not in line))
+    done = hil("console", "b1", "--reset", "--seconds", "0.2")
+    assert done.returncode == 4 and "nothing resets it" in done.stderr and "`power`" in done.stderr
+
+
 def test_consoles_that_cannot_be(lab: Path) -> None:
     one_line(hil("console", "b2", "--seconds", "1"), 10, "NOT-ATTACHED", "plug the board in")
     text = (lab / "lab.toml").read_text()
@@ -288,7 +297,7 @@ def test_flash_before_anything_is_touched(lab: Path) -> None:
     one_line(hil("flash", "--target", "s5d9"), 10, "s5d9: no board of this kind in lab.toml", "--scan")
     one_line(hil("flash", "--board", "b3"), 4, "no board `b3`")
     one_line(hil("flash", "--board", "b2"), 10, "NOT-ATTACHED is attached")
-    one_line(hil("flash", "--board", "b1", "--image", "x.bin"), 4, "key `broker_address` is missing")
+    one_line(hil("flash", "--board", "b1", "--image", "x.bin"), 4, "has no flasher", "by hand")
     quarantine.put("b1", "smells")
     one_line(hil("flash", "--board", "b1"), 12, "smells")
     done = hil("flash", "--target", "qemu-m33", "--json")

@@ -7,6 +7,7 @@ answered, alone, and the microcontroller behind it is the target's.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,7 +15,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from harness import paths
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 
 Say = Callable[[str], None]
 Step = Literal["reset", "erase"]
@@ -23,6 +24,14 @@ Step = Literal["reset", "erase"]
 def shown(path: Path) -> str:
     """A path for people: short where it lies in the repository."""
     return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
+
+
+def split(line: str, where: str) -> list[str]:
+    """Words as a shell would see them. UsageError for a quote that is not closed."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{where}: `{line[:80]}`: {str(error).lower()}", "correct its quotes") from None
 
 
 def silent(_text: str) -> None:

@@ -1,9 +1,10 @@
 """A flasher that is a command of the user's: for tools nobody wrote a back-end for (Renesas Flash Programmer, a robot).
 
-`config` is the command that writes and verifies, split as a shell would, without one. In it stand {image} {address}
-{board} {probe_id} {probe_path}; the same is in the environment as HIL_IMAGE … HIL_PROBE_PATH. The board's
-`runner_params` (or the target's `params`) name the rest, each `word=command`:
+`config` is the command that writes and verifies, split as a shell would, without one; `write=` goes before it. In it
+stand {image} {address} {board} {probe_id} {probe_path}; the same is in the environment as HIL_IMAGE … HIL_PROBE_PATH.
+The board's `runner_params` (or the target's `params`) name the rest, each `word=command`:
 
+    write=…      writes and verifies, where the target's table says nothing or something else
     identify=…   prints the device id in its last line (0x484); without it nothing checks which board is there
     reset=…      reset and run (needed for a run)      halt=…   erase=…   under_reset=…
     ok=REGEX     a line that the writing must print; without it the exit status alone is believed
@@ -13,17 +14,17 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 from harness.device.flash import image as images
-from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent
+from harness.device.flash import mcu
+from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent, split
 from harness.device.flash.rows import judge_tool
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 from harness.errors import UsageError
 
-KEYS = ("identify", "reset", "halt", "erase", "under_reset", "ok")
+KEYS = ("write", "identify", "reset", "halt", "erase", "under_reset", "ok")
 SHORT_S = 30.0
 
 
@@ -43,20 +44,18 @@ class Command:
         except ValueError as error:
             raise FlashError("lab.flash_failed", f"{rig.board}: `identify` printed no device id: {said[:80]}",
                              "its last line must be a number like 0x484", evidence=(said,)) from error  # fmt: skip
-        wanted = rig.mcu.partition("@")[0]
-        if wanted and found != int(wanted, 16):
-            raise FlashError(
-                "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
-                f"{wanted}; nothing was written", "attach the target's own board", evidence=(said,),
-            )  # fmt: skip
-        return f"0x{found:03x}"
+        return mcu.checked(rig, found, mask=-1)  # a command may print any maker's id
 
     def program(self, rig: Rig, image: Path, log: Path, say: Say) -> str:
         images.examine(image, rig.address or 1)
+        line = _params(rig).get("write", rig.config)
+        if not line:
+            raise FlashError("lab.tool_missing", f"{rig.board}: no command writes it",
+                             "add \"write=COMMAND {image}\" to its runner_params in lab.toml")  # fmt: skip
         found = self.identify(rig, log)
         ok = _params(rig).get("ok", "")
         with at_host(rig, image) as path:
-            self._call(rig, rig.config, log, "write", float(rig.timeout_s), path=path, say=say, writes=True,
+            self._call(rig, line, log, "write", float(rig.timeout_s), path=path, say=say, writes=True,
                        proofs=(ok,) if ok else ())  # fmt: skip
         return found
 
@@ -89,9 +88,10 @@ class Command:
             "image": path, "address": f"0x{rig.address:08x}", "board": rig.board, "probe_id": rig.probe_id,
             "probe_path": rig.probe_path,
         }  # fmt: skip
-        words = [_filled(rig, word, facts) for word in shlex.split(line)]
+        words = [_filled(rig, word, facts) for word in split(line, rig.board)]
         if not words or (not rig.prefix and shutil.which(words[0]) is None):
-            raise FlashError("lab.tool_missing", f"{rig.board}: `{line[:80]}` cannot be run", "correct [flash] config")
+            raise FlashError("lab.tool_missing", f"{rig.board}: `{line[:80]}` cannot be run",
+                             "correct its runner_params in lab.toml, or the target's [flash] config")  # fmt: skip
         env = [f"HIL_{key.upper()}={value}" for key, value in facts.items()]
         argv = on_host(rig.prefix, ("env", *env, *words), seconds)
         outcome = run(argv, (Phase(doing, seconds, f"flash {rig.board}: {doing}"),), log, total=rig.timeout_s, say=say)
@@ -102,6 +102,18 @@ class Command:
             raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
                              evidence=verdict.matched, touched=writes)  # fmt: skip
         return outcome
+
+
+def check(rig: Rig) -> None:
+    """UsageError when a run could not write or reset this board, before anything is built."""
+    params = _params(rig)
+    for key, line in params.items():
+        if key != "ok":
+            split(line, f"board `{rig.board}`: runner_params: {key}=")
+    for key, given in (("write", params.get("write", rig.config)), ("reset", params.get("reset"))):
+        if not given:
+            raise UsageError(f"board `{rig.board}`: runner = \"command\", and no command for {key}",
+                             f"add \"{key}=COMMAND\" to its runner_params in lab.toml")  # fmt: skip
 
 
 def _params(rig: Rig) -> dict[str, str]:

@@ -6,11 +6,10 @@ It has said `Error: Failed to download data!` and then `Download verified succes
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from harness.device.flash import mcu
-from harness.device.flash.base import Rig, Say, Step, silent
+from harness.device.flash.base import Rig, Say, Step, silent, split
 from harness.device.flash.cli import Cli, word_at, write_seconds
 from harness.device.flash.rows import Row
 from harness.device.flash.tool import at_host
@@ -83,4 +82,4 @@ class CubeProgrammer(Cli):
         return mcu.checked(rig, word_at(outcome, pattern, rig))
 
     def _connect(self, rig: Rig, mode: str) -> tuple[str, ...]:
-        return ("-c", *shlex.split(rig.config), f"sn={self.probe(rig).serial}", mode, *rig.params)
+        return ("-c", *split(rig.config, rig.target), f"sn={self.probe(rig).serial}", mode, *rig.params)

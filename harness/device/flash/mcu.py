@@ -53,14 +53,19 @@ def register(rig: Rig) -> int:
     return address
 
 
-def checked(rig: Rig, word: int) -> str:
+def checked(rig: Rig, word: int, mask: int = MASK) -> str:
     """The device id in the register's `word`. FlashError lab.wrong_board when it is not the rig's."""
-    found = word & MASK
-    wanted = rig.mcu.partition("@")[0]
-    if wanted and found != int(wanted, 16):
+    found = word & mask
+    text = rig.mcu.partition("@")[0]
+    try:
+        wanted = int(text, 16) if text else found
+    except ValueError:
+        raise FlashError("lab.wrong_board", f"{rig.target}: mcu `{rig.mcu}` is no device id", "write mcu = \"0x413\""
+                         ) from None  # fmt: skip
+    if found != wanted:
         raise FlashError(
             "lab.wrong_board", f"{rig.board}: the microcontroller's device id is 0x{found:03x}, {rig.target} is "
-            f"0x{int(wanted, 16):03x}; nothing was written",
+            f"0x{wanted:03x}; nothing was written",
             "attach the target's own board, or correct probe_id in lab.toml", evidence=(f"{word:x}",),
         )  # fmt: skip
     return f"0x{found:03x}"

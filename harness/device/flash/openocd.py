@@ -11,7 +11,6 @@ has the target's configuration (harness/device/flash/tools.py). What a run was, 
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 
 from harness.device.flash import image as images
 from harness.device.flash import mcu, probes, tools
-from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent
+from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent, split
 from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed, reset_steps
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 
@@ -181,7 +180,7 @@ class OpenOcd:
         argv: list[str | Path] = [*self.tool(rig), *rig.params]
         for command in self.selection(rig):
             argv += ["-c", command]
-        for config in shlex.split(rig.config):
+        for config in split(rig.config, rig.target):
             argv += ["-f", config]
         for command in (PORTS, *steps):
             argv += ["-c", command]

@@ -9,13 +9,12 @@ their installers; none was on the machine this was written on.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.device.flash.base import FlashError, Rig
+from harness.device.flash.base import FlashError, Rig, split
 from harness.errors import UsageError
 from harness.target import Target
 
@@ -105,10 +104,10 @@ def program(rig: Rig) -> str:
 def openocd_for(rig: Rig) -> OpenOcdTool:
     """An OpenOCD that has every file the rig's configuration names. FlashError lab.tool_missing."""
     if rig.prefix:
-        return OpenOcdTool("openocd", tuple(shlex.split(os.environ.get("HIL_OPENOCD") or "openocd")))
+        return OpenOcdTool("openocd", tuple(split(os.environ.get("HIL_OPENOCD") or "openocd", "HIL_OPENOCD")))
     found = find("openocd")
-    wanted = [*shlex.split(rig.config), *(rig.params[n + 1] for n, word in enumerate(rig.params[:-1]) if word == "-f")]
-    tool, lacking = _capable(found, wanted)
+    wanted = [*split(rig.config, rig.target), *_after(rig, "-f", "--file")]
+    tool, lacking = _capable(found, wanted, [Path(folder) for folder in _after(rig, "-s", "--search")])
     if tool is not None:
         return tool
     if not found:
@@ -121,15 +120,22 @@ def openocd_for(rig: Rig) -> OpenOcdTool:
     )  # fmt: skip
 
 
+def _after(rig: Rig, *options: str) -> list[str]:
+    """What the rig's own words say to an option of OpenOCD."""
+    return [value for word, value in zip(rig.params, rig.params[1:], strict=False) if word in options]
+
+
 def openocd_with(config: str) -> OpenOcdTool | None:
     """As `openocd_for`, for `hil doctor` and tests that need to know."""
-    return _capable(find("openocd"), shlex.split(config))[0]
+    return _capable(find("openocd"), split(config, "[flash] config"))[0]
 
 
-def _capable(found: Iterable[str], wanted: Sequence[str]) -> tuple[OpenOcdTool | None, str]:
+def _capable(
+    found: Iterable[str], wanted: Sequence[str], more: Sequence[Path] = ()
+) -> tuple[OpenOcdTool | None, str]:
     lacking = wanted[0] if wanted else ""
     for path in found:
-        folders = script_folders(path)
+        folders = (*more, *script_folders(path))
         missing = [name for name in wanted if not _has(folders, name)]
         if not missing:
             extra = [word for folder in _own_scripts(path) for word in ("-s", str(folder))]
@@ -185,7 +191,7 @@ def needs(target: Target, runner: str = "") -> Need:
 def usable_program(flasher: str, config: str) -> str:
     """The program that can flash by this configuration, "" when none is there."""
     if flasher == "command":
-        words = shlex.split(config)
+        words = split(config, "[flash] config")
         return words[0] if words and (shutil.which(words[0]) or _runnable(words[0])) else ""
     if flasher == "openocd":
         tool = openocd_with(config)
