@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.device.flash.openocd import heard
 from harness.device.flash.openocd_judge import DONE, MARK, RESET, VERIFIED, VTOR, Proof, judge, programmed
 from harness.device.flash.openocd_rows import ROWS
 from harness.device.flash.rows import Verdict
@@ -169,3 +170,23 @@ def test_rows_are_complete() -> None:
 def test_every_row_of_the_recordings_is_marked_seen() -> None:
     seen = {fault.row for fault in FAULTS if fault.row}
     assert {row.name for row in ROWS if row.name in seen and row.source != "seen"} == set()
+
+
+def test_a_run_of_which_not_every_line_was_kept_is_no_pass() -> None:
+    """`UNEXPECTED` may have been among the others."""
+    assert judge(0, GOOD, programmed(SIZE)).ok
+    verdict = judge(0, GOOD, programmed(SIZE), unread=1)
+    assert (verdict.ok, verdict.cause) == (False, "lab.flash_failed") and "1 of its lines" in verdict.sentence
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("Debug: 186 210 command.c:155 script_debug(): command - echo ** Verified OK **", None),
+    ("User : 210 210 command.c:685 handle_echo(): ** hil: connected **", "** hil: connected **"),
+    ("User : 187 210 options.c:52 configuration_output_handler(): 0xe000ed00: 410fc241", "0xe000ed00: 410fc241"),
+    ("Error: 9 1 core.c:1 jtag_examine_chain_check(): JTAG scan chain interrogation failed: all ones",
+     "Error: JTAG scan chain interrogation failed: all ones"),
+    ("Info : 9 1 adapter.c:12 f(): x", "Info : x"),
+    ("Info : clock speed 2000 kHz", "Info : clock speed 2000 kHz"),
+])  # fmt: skip
+def test_what_it_says_with_d3_is_judged_as_without(line: str, said: str | None) -> None:
+    assert heard(line) == said

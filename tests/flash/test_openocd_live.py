@@ -59,6 +59,19 @@ def test_unchanged_is_compared_not_written(board: VirtualBoard, image: Path, tmp
     assert held(board) == first.sha256
 
 
+def test_with_debug_output_it_is_judged_as_without(board: VirtualBoard, image: Path, tmp_path: Path) -> None:
+    """runner_params = ["-d3"], for whoever looks for a fault: other lines, the same verdicts."""
+    rig = rig_for("b1", board.jtag)
+    rig = msgspec.structs.replace(rig, params=("-d3", *rig.params))
+    done = flash.put(rig, image, tmp_path / "log", say=silent)
+    assert (done.written, done.recovered, done.mcu) == (True, (), "0x413") and held(board) == done.sha256
+    assert "Debug: " in (tmp_path / "log").read_text()
+    board.ask("fault wrong_idcode")
+    with pytest.raises(FlashError) as caught:
+        flash.put(rig, image, tmp_path / "log", say=silent, reflash=True)
+    assert caught.value.cause == "lab.wrong_board"
+
+
 def test_progress_names_the_phases(board: VirtualBoard, image: Path, tmp_path: Path) -> None:
     said: list[str] = []
     flash.put(rig_for("b1", board.jtag), image, tmp_path / "log", say=said.append)

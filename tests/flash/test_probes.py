@@ -11,7 +11,7 @@ from harness.device.flash import mcu, probes, tool, tools
 from harness.device.flash import openocd as openocds
 from harness.device.flash.base import FlashError, Rig, silent
 from harness.device.flash.openocd import OpenOcd
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 from harness.target import load
 from tests.flash.standin import rig, usb
 
@@ -190,3 +190,47 @@ def test_openocd_without_the_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(FlashError) as caught:
         tools.openocd_for(h5)
     assert "HIL_OPENOCD" in caught.value.what
+
+
+def dap(**more: str) -> Rig:
+    return rig("openocd", "target/stm32f4x.cfg", params=("-f", "interface/cmsis-dap.cfg"), mcu="0x419", **more)
+
+
+def test_a_cmsis_dap_at_a_place_is_picked_by_its_number_too(plug: object) -> None:
+    """OpenOCD's CMSIS-DAP drivers ignore `adapter usb location` and take the first one: another board was flashed."""
+    plug(("1-2", DAP, "A"), ("1-3", DAP, "B"))  # type: ignore[operator]
+    picked = OpenOcd().selection(dap(probe_id="", probe_path="1-3"))
+    assert picked == ("adapter serial B", "adapter usb location 1-3")
+
+
+@pytest.mark.parametrize("serials", [("A", "A"), ("", "")])
+def test_cmsis_daps_that_only_their_place_tells_apart_are_refused(serials: tuple[str, str], plug: object) -> None:
+    plug(("1-2", DAP, serials[0]), ("1-3", DAP, serials[1]))  # type: ignore[operator]
+    with pytest.raises(FlashError) as caught:
+        OpenOcd().selection(dap(probe_id=serials[1], probe_path="1-3"))
+    assert caught.value.cause == "lab.probe_ambiguous" and "1-2" in caught.value.what
+
+
+def test_scripts_in_a_folder_that_the_board_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stand_in(tmp_path / "bin" / "openocd")
+    monkeypatch.setenv("HIL_OPENOCD", str(made))
+    for name in ("mine/target/x9.cfg", "mine/interface/own.cfg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    words = ("-s", str(tmp_path / "mine"), "-f", "interface/own.cfg")
+    assert tools.openocd_for(rig("openocd", "target/x9.cfg", params=words)).path == str(made)
+    with pytest.raises(FlashError, match=r"other\.cfg"):
+        tools.openocd_for(rig("openocd", "target/x9.cfg", params=(*words, "-f", "interface/other.cfg")))
+
+
+def test_quotes_that_are_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIL_OPENOCD", "/opt/open ocd'")
+    with pytest.raises(UsageError, match="HIL_OPENOCD"):
+        tools.openocd_for(one(prefix=("ssh", "labhost")))
+    with pytest.raises(UsageError, match="quot"):
+        tools.usable_program("command", "cp 'x")
+
+
+def test_an_id_that_is_no_number() -> None:
+    with pytest.raises(FlashError, match="no device id"):
+        mcu.checked(rig("stm32cubeprogrammer", "port=SWD", mcu="F4xx"), 0x413)

@@ -125,3 +125,21 @@ def test_words_for_a_lab_host() -> None:
     far = ["ssh", "lab", "timeout --kill-after=3 10 tool -c 'a b'"]
     assert on_host(("ssh", "lab"), ("tool", "-c", "a b"), 9) == far
     assert on_host(("env",), ("tool", "a b"), 9) == ["env", "timeout", "--kill-after=3", "10", "tool", "a b"]
+
+
+def test_lines_that_were_too_many_are_counted(tmp_path: Path) -> None:
+    """What is not kept cannot be judged: whoever judges is told."""
+    most = tool.HEAD + tool.TAIL
+    assert shell(f"seq {most}", tmp_path / "log").unread == 0
+    outcome = shell(f"seq {most + 700}", tmp_path / "log")
+    assert outcome.unread == 700 and len(outcome.lines) == most
+    assert outcome.lines[tool.HEAD - 1] == str(tool.HEAD) and outcome.lines[tool.HEAD] == str(tool.HEAD + 701)
+
+
+def test_what_is_for_the_log_alone_takes_no_room(tmp_path: Path) -> None:
+    outcome = run(
+        ("sh", "-c", "seq 5000; echo '** halted **'; sleep 0.1"), PHASES, tmp_path / "log", total=9.0,
+        say=lambda _text: None, heard=lambda line: None if line.isdigit() else line.upper(),
+    )  # fmt: skip
+    assert (outcome.lines, outcome.unread) == (("** HALTED **",), 0)
+    assert " 5000\n" in (tmp_path / "log").read_text()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from harness.device.flash.base import FlashError
 
 MAX_IMAGE = 64 << 20
+ELF = b"\x7fELF"
 PT_LOAD = 1
 MAX_SEGMENTS = 256
 
@@ -27,18 +28,22 @@ def examine(path: Path, address: int) -> Facts:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(64 << 10)
+            head = file.read(4)
+            if head == ELF and size <= MAX_IMAGE:
+                head += file.read(MAX_IMAGE)  # Keil and IAR put the program headers behind everything else
     except OSError as error:
         raise FlashError("lab.build_failed", f"{path}: {error.strerror}", "run `hil build`") from error
     if size == 0:
         raise FlashError("lab.build_failed", f"{path}: the image is empty", "run `hil build`")
     if size > MAX_IMAGE:
         raise FlashError("lab.build_failed", f"{path}: {size} bytes are no microcontroller's image", "check `image`")
-    if head.startswith(b"\x7fELF"):
-        loaded = _loaded(head)
-        if loaded == 0:
+    if head.startswith(ELF):
+        headers = tuple(_program_headers(head))
+        if not headers:
             raise FlashError("lab.build_failed", f"{path}: an ELF file with nothing to load", "check the linker script")
-        return Facts(False, loaded, "elf")
+        if any(at + length > len(head) for at, _, length in headers):
+            raise FlashError("lab.build_failed", f"{path}: an ELF file that is cut short", "run `hil build`")
+        return Facts(False, sum(length for _, _, length in headers), "elf")
     if path.suffix.lower() in (".hex", ".ihex") and head.startswith(b":"):
         return Facts(False, _hex_bytes(path), "hex")
     if path.suffix.lower() in (".srec", ".s19", ".mot") and head.startswith(b"S"):
@@ -81,14 +86,8 @@ def _program_headers(raw: bytes) -> Iterator[tuple[int, int, int]]:
             yield start, load, filesz
 
 
-def _loaded(head: bytes) -> int:
-    """Bytes of all loadable segments; 0 when it is nothing of the kind."""
-    return sum(size for _, _, size in _program_headers(head))
-
-
 def _elf_segments(raw: bytes) -> tuple[Segment, ...]:
-    headers = _program_headers(raw)
-    return tuple(Segment(load, raw[at : at + size]) for at, load, size in headers if at + size <= len(raw))
+    return tuple(Segment(load, raw[at : at + size]) for at, load, size in _program_headers(raw))
 
 
 def _hex_bytes(path: Path) -> int:

@@ -21,6 +21,7 @@ from harness.device.flash import image as images
 from harness.device.flash import mcu, probes, tools
 from harness.device.flash.base import FlashError, Rig, Say, Step, shown, silent, split
 from harness.device.flash.openocd_judge import DONE, RESET, VERIFIED, Proof, judge, programmed, reset_steps
+from harness.device.flash.rows import Verdict
 from harness.device.flash.tool import Outcome, Phase, at_host, on_host, run
 
 PORTS = "gdb_port disabled; telnet_port disabled; tcl_port disabled"
@@ -34,6 +35,7 @@ ENDED = Proof()
 TOUCHING = ("write", "erase")  # phases that change the flash
 
 _WORD = re.compile(r"^0x([0-9a-fA-F]{8}): ([0-9a-fA-F]{8})\b")
+_DEBUGGED = re.compile(r"^(Debug|Info |Warn |Error|User ) ?: \d+ \d+ [\w.-]+:\d+ \w+\(\): ?(.*)$")
 KINDS = {"stlink": ("stlink",), "cmsis-dap": ("cmsis-dap",), "jlink": ("jlink",)}
 
 
@@ -67,7 +69,7 @@ class OpenOcd:
         facts = images.examine(image, rig.address)
         outcome = self._through(rig, image, facts, log, silent, write=False)
         proof = programmed(facts.size)._replace(write=False)
-        verdict = judge(outcome.status, outcome.lines, proof, timed_out=outcome.timed_out, flooded=outcome.flooded)
+        verdict = _judged(outcome, proof, outcome.timed_out)
         if not verdict.ok and verdict.cause == "lab.flash_verify_failed":
             return False
         self._check(rig, outcome, proof, log)
@@ -99,6 +101,15 @@ class OpenOcd:
             return ()  # an adapter of a kind we do not know, or a configuration that brings its own
         probe = probes.meant(rig, KINDS.get(kind or "", probes.ANY))
         serial = probe.serial if rig.probe_id or not rig.probe_path else ""
+        if rig.probe_path and "cmsis-dap" in (kind, probe.kind()):
+            # OpenOCD's CMSIS-DAP drivers take no notice of a location (0.12.0 and master): the number has to do.
+            serial = probe.serial
+            same = [one for one in probes.attached(rig) if one.serial == serial]
+            if not serial or len(same) > 1:
+                what = f"a CMSIS-DAP without a serial number of its own ({', '.join(map(str, same[:4]))})"
+                raise FlashError("lab.probe_ambiguous", f"{rig.board}: the probe at {probe.path} is {what}",
+                                 "OpenOCD picks those by number alone: unplug the other one, or use another probe"
+                                 )  # fmt: skip
         # Two probes with one number (clones): only the place tells them apart.
         place = (f"adapter usb location {rig.probe_path}",) if rig.probe_path else ()
         return (*((f"adapter serial {_tcl(serial)}",) if serial else ()), *place)
@@ -185,17 +196,31 @@ class OpenOcd:
         for command in (PORTS, *steps):
             argv += ["-c", command]
         total = float(rig.timeout_s)
-        return run(on_host(rig.prefix, argv, total), phases, log, total=total, say=say)
+        return run(on_host(rig.prefix, argv, total), phases, log, total=total, say=say, heard=heard)
 
     def _check(self, rig: Rig, outcome: Outcome, proof: Proof, log: Path) -> None:
         doing = f"in phase {outcome.timed_out} ({outcome.seconds:.0f} s)" if outcome.timed_out else ""
-        verdict = judge(outcome.status, outcome.lines, proof, timed_out=doing, flooded=outcome.flooded)
+        verdict = _judged(outcome, proof, doing)
         if verdict.ok:
             return
         raise FlashError(
             verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
             evidence=verdict.matched, touched=any(outcome.began(phase) for phase in TOUCHING),
         )  # fmt: skip
+
+
+def _judged(outcome: Outcome, proof: Proof, timed_out: str) -> Verdict:
+    return judge(outcome.status, outcome.lines, proof, timed_out=timed_out, flooded=outcome.flooded,
+                 unread=outcome.unread)  # fmt: skip
+
+
+def heard(line: str) -> str | None:
+    """With -d3 every line has a number, a time and a place in OpenOCD's source; what it debugs is nothing to judge."""
+    found = _DEBUGGED.match(line)
+    if found is None:
+        return line
+    level, text = found.groups()
+    return None if level == "Debug" else text if level.startswith("User") else f"{level}: {text}"
 
 
 def _interface(rig: Rig) -> str | None:

@@ -47,12 +47,14 @@ def reset_steps() -> tuple[str, ...]:
     return (f"echo {{{RESET}}}", f"catch {{mww 0x{VTOR:08x} 0x{MARK:08x}}}", look, "reset run", look)
 
 
-def judge(status: int, lines: Sequence[str], proof: Proof, *, timed_out: str = "", flooded: bool = False) -> Verdict:
-    """`timed_out`: the phase in which it was ended by us, else ""."""
+def judge(
+    status: int, lines: Sequence[str], proof: Proof, *, timed_out: str = "", flooded: bool = False, unread: int = 0
+) -> Verdict:
+    """`timed_out`: the phase in which it was ended by us, else "". `unread`: lines that were too many to be kept."""
     never = first_match((row for row in ROWS if row.always), lines)
     if never is not None:
         return never
-    if status == 0 and not timed_out:
+    if status == 0 and not timed_out and not unread:
         return _proved(lines, proof)
     found = first_match(ROWS, lines)
     if found is not None:
@@ -62,6 +64,9 @@ def judge(status: int, lines: Sequence[str], proof: Proof, *, timed_out: str = "
         return Verdict(False, "lab.probe_silent", f"OpenOCD would not stop talking: ended {timed_out}", PROBE, last)
     if timed_out:
         return Verdict(False, "lab.probe_silent", f"OpenOCD went silent and was ended {timed_out}", PROBE, last)
+    if status == 0:
+        return Verdict(False, "lab.flash_failed", f"OpenOCD ended with 0, and {unread} of its lines were too many to be"
+                       " judged", "see openocd.log: what does the configuration print?", last)  # fmt: skip
     if status > 128:
         return Verdict(False, "lab.probe_silent", f"OpenOCD was ended by signal {status - 128}", PROBE, last)
     said = f": {last[-1][:160]}" if last else ", and said nothing"

@@ -15,6 +15,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,15 @@ class Phase:
 @dataclass(frozen=True)
 class Outcome:
     """`status`: the exit status; 128 + n when signal n ended it. `timed_out`: the phase whose time was up, else "".
-    `phases`: those begun. `flooded`: it was ended because it did not stop talking."""
+    `phases`: those begun. `flooded`: it was ended because it did not stop talking. `unread`: lines between the first
+    and the last ones that are in none of `lines`."""
 
     status: int
     lines: tuple[str, ...]
     phases: tuple[str, ...]
     timed_out: str = ""
     flooded: bool = False
+    unread: int = 0
     seconds: float = 0.0
 
     def began(self, phase: str) -> bool:
@@ -70,8 +73,10 @@ def run(
     say: Say,
     feed: Path | None = None,
     term_s: float = TERM_S,
+    heard: Callable[[str], str | None] = lambda line: line,
 ) -> Outcome:
     """Runs `argv` to its end or to the end of its time: `total` seconds in all. `feed`: a file for its standard input.
+    `heard`: what a line says to who judges the run; None: nothing, it is for the log alone.
 
     Raises LabError lab.tool_missing when it cannot be started, lab.disk_full when the log cannot be written.
     """
@@ -81,7 +86,7 @@ def run(
             stdin: int | IO[bytes] = subprocess.DEVNULL
             if feed is not None:
                 stdin = stack.enter_context(feed.open("rb"))
-            book = _Book(file)
+            book = _Book(file, heard)
             book.note(plain(f"$ {shlex.join(os.fspath(word) for word in argv)}", MAX_COMMAND))
             proc = spawn(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, tree=True)
             try:
@@ -154,25 +159,29 @@ def plain(text: str, most: int = MAX_LINE) -> str:
 class _Book:
     """Lines in memory and in the log, both bounded."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], heard: Callable[[str], str | None]) -> None:
         self._file = file
+        self._heard = heard
         self._written = 0
         self._head: list[str] = []
-        self._tail: list[str] = []
+        self._tail: deque[str] = deque()
         self._start = time.monotonic()
-        self.dropped = 0
+        self.unread = 0
 
     def add(self, text: str) -> str:
-        line = plain(text.rstrip())
+        printed = plain(text.rstrip())
+        if printed:
+            self.note(printed)
+        line = self._heard(printed)
+        if line is None:
+            return ""
         if len(self._head) < HEAD:
             self._head.append(line)
         else:
             self._tail.append(line)
-            if len(self._tail) > 2 * TAIL:
-                self.dropped += len(self._tail) - TAIL
-                del self._tail[:-TAIL]
-        if line:
-            self.note(line)
+            if len(self._tail) > TAIL:
+                self.unread += 1
+                self._tail.popleft()
         return line
 
     def note(self, line: str) -> None:
@@ -184,7 +193,7 @@ class _Book:
         self._written += len(raw)
 
     def lines(self) -> tuple[str, ...]:
-        return (*self._head, *self._tail[-TAIL:])
+        return (*self._head, *self._tail)
 
 
 def _attend(
@@ -234,7 +243,7 @@ def _attend(
     status = proc.returncode if proc.returncode is not None else -signal.SIGKILL
     return Outcome(
         status=status if status >= 0 else 128 - status, lines=book.lines(), phases=tuple(seen), timed_out=timed_out,
-        flooded=size > MAX_BYTES, seconds=time.monotonic() - start,
+        flooded=size > MAX_BYTES, unread=book.unread, seconds=time.monotonic() - start,
     )  # fmt: skip
 
 
