@@ -196,6 +196,12 @@ def handshake_done(story: Story) -> int:
     return max(done, default=0)
 
 
+def last_run(story: Story) -> int:
+    """Line at which the last run of a shim begins that names a fault; 0 where it is one story."""
+    ends = [h.line for h in story.uart if h.name == "done"]
+    return ends[-2] if len(ends) > 1 and any(h.causes and h.line > ends[-2] for h in story.uart) else 0
+
+
 def accepted_in_logs(story: Story) -> bool:
     """The broker says that it let a client in, and nothing of one that it refused."""
     kinds = {e.kind for e in story.broker}

@@ -7,6 +7,7 @@ does not. `FINDINGS` look at what works. The order here has no effect: claims ar
 from __future__ import annotations
 
 from harness.diagnosis.rules import (
+    alert_alone,
     at_module,
     client_certificate,
     client_key,
@@ -58,7 +59,7 @@ FAILED: tuple[Rule, ...] = (
     negotiation.version,  # tls.no_common_version
     negotiation.named_by_alert,  # missing_extension, sni_*, alpn_mismatch, psk_unknown_identity
     negotiation.sets,  # no_common_cipher_suite, _group, _signature_algorithm, ecc_not_initialised
-    negotiation.forty_without_wire,  # several, as possible only
+    alert_alone.forty_without_wire,  # several, as possible only
     negotiation.ecc_not_initialised,  # tls.ecc_not_initialised (no ClientHello)
     negotiation.psk_wrong_key,  # tls.psk_wrong_key
     negotiation.hidden_by_negotiation,  # client_certificate.wrong_store, named second
@@ -74,6 +75,7 @@ FAILED: tuple[Rule, ...] = (
     client_certificate.refused_13_sealed,  # several, as possible only
     client_key.unsupported_by_device,  # client_certificate.unsupported
     client_key.hash_mismatch,  # tls.handshake_hash_mismatch, tls.finished_mismatch
+    alert_alone.decrypt_error_alone,  # the same without a capture
     handshake.device_decrypt_error,  # tls.record_corrupt, server_certificate.bad_signature
     handshake.malformed,  # tls.malformed_message
     handshake.flight_not_digested,  # handshake_fragmentation_unsupported, too_large, buffer_too_small
@@ -92,6 +94,7 @@ FAILED: tuple[Rule, ...] = (
     mqtt.sealed_refusal,  # mqtt.bad_credentials as possible
     mqtt.no_connect,  # device.no_connect
     netx.curves_not_set,  # tls.ecc_not_initialised
+    netx.name_not_sent,  # tls.sni_missing
     netx.wrong_store,  # client_certificate.wrong_store
     netx.failed_alone,  # several, as possible only
     netx.tls_on_plain_port,  # protocol.tls_on_plain_port

@@ -76,7 +76,8 @@ def missing(story: Story) -> Iterable[Claim]:
     if seen is not None and seen.code in (40, 116):
         evidence += seen.evidence
     evidence += [log(e) for e in said[:1]]
-    if not evidence or not (proved or said or any("sealed" in e for e in evidence)):
+    named = seen is not None and seen.code == 116
+    if not evidence or not (proved or said or named or any("sealed" in e for e in evidence)):
         return
     store = wrong_store_lines(story)
     if store:
@@ -91,7 +92,7 @@ def missing(story: Story) -> Iterable[Claim]:
     yield Claim(
         id="client_certificate.missing",
         confidence="certain" if proved and not store else "probable",
-        weight=PROVED + 5 if proved or said else LIKELY,
+        weight=PROVED + 5 if proved or said or named else LIKELY,
         evidence=tuple(evidence),
         explain="The broker requires a client certificate and the device sent none: none provisioned, or in the "
         "wrong store.",

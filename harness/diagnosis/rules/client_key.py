@@ -116,19 +116,20 @@ def hash_mismatch(story: Story) -> Iterable[Claim]:
     said = first_log(story, "digest check failed")
     if not said and not (seen is not None and seen.code == 51 and seen.position in ("client_flight", "application")):
         return
-    if not said and leaf(conn.client_certificate) is not None:
-        return
     suite = suites.lookup(int(conn.server_hello.get("suite", 0)))
+    long_hash = suite is not None and suite.hash == "SHA384"
+    if not said and leaf(conn.client_certificate) is not None and not (long_hash and story.stack == "netx"):
+        return  # decrypt_error is for the signature of its key, too; only NetX has no SHA-384 for any handshake
     evidence = (*(seen.evidence if seen else ()), *said)
     where = seen.frame if seen else 0
-    long_hash = suite is not None and suite.hash == "SHA384"
     if suite is not None and long_hash:
         yield Claim(
             id="tls.handshake_hash_mismatch",
             confidence="probable",
             weight=PROVED,
             evidence=(frame(conn.server_hello, f"suite {suite.name}"), *evidence),
-            explain=f"{suite.name} demands SHA-384 for the transcript; the device's Finished does not verify.",
+            explain=f"{suite.name} demands SHA-384 for the transcript; the device's Finished does not verify."
+            + (" NetX hashes every handshake with SHA-256." if story.stack == "netx" else ""),
             frame=where,
         )
     yield Claim(

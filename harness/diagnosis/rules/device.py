@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.facts import NS, Story
-from harness.diagnosis.outcome import handshake_done
+from harness.diagnosis.outcome import handshake_done, last_run
 from harness.diagnosis.rules.claim import (
     FALLBACK,
     HIDDEN,
@@ -40,19 +40,20 @@ def by_code(story: Story) -> Iterable[Claim]:
     """Each code with a known meaning; the first that the device printed weighs most."""
     rank = 0
     seen: set[str] = set()
-    heard = bool(story.conns) if story.has_wire else any(e.code is not None for e in story.broker)
-    done = handshake_done(story)
+    wire = story.has_wire and bool(story.conns)
+    heard = wire or any(e.code is not None for e in story.broker)  # the broker knows why the connection went
+    done, begun = handshake_done(story), last_run(story)
     for hit in story.uart:
         if not hit.causes or hit.fields.get("level") == "1" or hit.stack == "spwf04":
             continue  # an AT module's numbers mean what was said before them: rules/at_module.py
         for index, cause in enumerate(_plausible(story, hit)):
-            if hit.line < done and cause.startswith(_IN_HANDSHAKE):
-                continue  # of an earlier attempt: a later one came further
+            if hit.line < begun or (hit.line < done and cause.startswith(_IN_HANDSHAKE)):
+                continue  # of an earlier attempt
             later = cause == "device.session_not_released" and (rank > 0 or any(c.hellos for c in story.conns))
             if cause in seen or later:
                 continue
             seen.add(cause)
-            vague = cause.startswith(_VAGUE) and heard
+            vague = cause.startswith(_VAGUE) and (wire or (heard and cause.startswith("network.")))
             weight = (FALLBACK - 2 if vague else TOLD) - min(rank, 8) if index == 0 else MAYBE - index - min(rank, 8)
             if index and vague:
                 weight = FALLBACK - 5
@@ -76,6 +77,9 @@ def _plausible(story: Story, hit: UartHit) -> tuple[str, ...]:
         return tuple(c for c in hit.causes if c != "tls.handshake_hash_mismatch")
     if says_less(story, hit):
         return ()
+    hellos = [c.hello for c in story.conns if c.hello is not None]
+    if "tls.sni_unrecognised" in hit.causes and hellos and not any(hello.get("sni") for hello in hellos):
+        return ("tls.sni_missing",)  # there was no name to recognise
     if hit.stack == "mbedtls" and hit.code == INVALID_RECORD and oversize_is_7100(story):
         return hit.causes[::-1]
     return hit.causes

@@ -15,7 +15,6 @@ from harness.diagnosis.registry.codepoints import extension_name
 from harness.diagnosis.rules.claim import (
     HIDDEN,
     LOGGED,
-    MAYBE,
     PROVED,
     TOLD,
     Claim,
@@ -27,7 +26,6 @@ from harness.diagnosis.rules.claim import (
     frame,
     log,
 )
-from harness.diagnosis.rules.seen import from_broker
 from harness.diagnosis.rules.suspects import BY_REASON, CAUSE, suspected
 from harness.model import Confidence, Listener, ServerCertificate
 
@@ -232,10 +230,12 @@ def sets(story: Story) -> Iterable[Claim]:
         )
         return
     failing_sets = [d for d in fit.dimensions if d.ok is False and d.cause]
+    held = _held_to_12(hello, listener, fit, reason)
+    failing_sets = held or failing_sets
     order: list[tuple[Dimension, int, Confidence, str]] = []
     for index, dimension in enumerate(failing_sets):
         sure = index == 0 and listener is not None and listener.source == "profile"
-        agreed = index == 0 and _agrees(reason, dimension.cause, fit)
+        agreed = index == 0 and _agrees(reason, dimension.cause, fit) and not held
         level: Confidence = "certain" if sure or (agreed and listener is not None) else "probable"
         order.append((dimension, PROVED - 3 * index, level, dimension.note))
     if not failing_sets:
@@ -258,6 +258,25 @@ def sets(story: Story) -> Iterable[Claim]:
             explain="The curve of the broker's certificate is not among the groups the device offers.",
             frame=where,
         )
+
+
+def _held_to_12(hello: Event, listener: Listener | None, fit: Fit, reason: str) -> list[Dimension]:
+    """The sets that fail in TLS 1.2, where 1.3 is common by the configuration and does not explain the refusal: "no
+    shared cipher" although a suite of 1.3 is shared. MaxProtocol stands in OPENSSL_CONF, not in mosquitto.conf."""
+    if listener is None or listener.source != "config" or fit.version != "1.3" or "1.2" not in offered_versions(hello):
+        return []
+    shared = fit.of("suites")
+    if reason != "no shared cipher" and (reason or fit.first is not None):
+        return []
+    if shared is None or shared.ok is not True:
+        return []
+    lower = compare(hello, msgspec.structs.replace(listener, versions=("1.2",)))
+    note = "TLS 1.3 does not explain this refusal: the broker seems held to 1.2 (MaxProtocol in its OPENSSL_CONF)"
+    return [
+        msgspec.structs.replace(d, note="; ".join(filter(None, (d.note, note))))
+        for d in lower.dimensions
+        if d.ok is False and d.cause
+    ]
 
 
 def _agrees(reason: str, cause: str, fit: Fit) -> bool:
@@ -313,26 +332,6 @@ def _log_only(story: Story) -> Iterator[Claim]:
         if cause:
             yield Claim(id=cause, confidence="probable", weight=LOGGED, evidence=(log(entry),))
             return
-
-
-def forty_without_wire(story: Story) -> Iterable[Claim]:
-    """Alert 40 from the device's words alone: its place in the exchange is unknown, so several causes stay open."""
-    if story.conns or story.broker:
-        return
-    seen = from_broker(story, None)
-    if seen is None or seen.code != 40:
-        return
-    for index, cause in enumerate(
-        ("tls.no_common_cipher_suite", "client_certificate.missing", "tls.no_common_signature_algorithm")
-    ):
-        yield Claim(
-            id=cause,
-            confidence="possible",
-            weight=MAYBE + 3 - index,
-            evidence=seen.evidence,
-            explain="Alert 40 right after the ClientHello is suite, group or signature algorithm; after an empty "
-            "Certificate message it is the client certificate. Only a capture shows which.",
-        )
 
 
 def ecc_not_initialised(story: Story) -> Iterable[Claim]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.diagnosis.facts import Story
 from harness.diagnosis.rules.claim import LOGGED, MAYBE, TOLD, Claim, entries, failing, log, uart
 from harness.diagnosis.rules.client_certificate import wrong_store_lines
+from harness.diagnosis.rules.seen import from_broker
 
 if TYPE_CHECKING:
     from harness.evidence.uart import UartHit
@@ -20,6 +21,7 @@ START = "nx_secure_tls_session_start"
 SECURE = "nxd_mqtt_client_secure_connect"
 PLAIN = "nxd_mqtt_client_connect"
 CONNECT_FAILURE, COMMUNICATION_FAILURE, NOT_CONNECTED = 0x10005, 0x10007, 0x10002
+UNRECOGNISED_NAME = 112
 CUT = (0x114, 0x38)  # an alert was received, or the RST overtook it
 PATIENCE = 0.9  # seconds: a refusal comes at once, a wait option is a second at least
 
@@ -36,11 +38,14 @@ def took(story: Story, hit: UartHit) -> float | None:
 
 
 def _cut_in_handshake(story: Story) -> UartHit | None:
-    """The result that says: the broker ended the handshake (or, from firmware that prints only this, TLS failed)."""
+    """The result that says: the broker ended the handshake (or, from firmware that prints only this, TLS failed).
+    Firmware with an MQTT client of its own starts the session itself."""
     ends = calls(story, SECURE)
-    if not ends or ends[-1].code not in (CONNECT_FAILURE, COMMUNICATION_FAILURE):
-        return None
     starts = calls(story, START)
+    if not ends:
+        return starts[-1] if starts and starts[-1].code in CUT else None
+    if ends[-1].code not in (CONNECT_FAILURE, COMMUNICATION_FAILURE):
+        return None
     if not starts:
         return ends[-1]
     return starts[-1] if starts[-1].code in (*CUT, 0) else None
@@ -86,6 +91,23 @@ def curves_not_set(story: Story) -> Iterable[Claim]:
     )
 
 
+def name_not_sent(story: Story) -> Iterable[Claim]:
+    """The set-up is printed call by call, none sets the server name, and the alert is about it."""
+    created = [h for h in calls(story, "nx_secure_tls_session_create") if h.code == 0]
+    others = calls(story, "nx_secure_tls_session_packet_buffer_set", "nx_secure_tls_trusted_certificate_add")
+    if not created or not others or calls(story, "nx_secure_tls_session_sni_extension_set"):
+        return
+    seen = None if story.has_wire else from_broker(story, None)
+    if seen is not None and seen.code == UNRECOGNISED_NAME:
+        yield Claim(
+            id="tls.sni_missing",
+            confidence="probable",
+            weight=TOLD + 6,
+            evidence=(*seen.evidence, uart(created[-1]), "uart: no call of nx_secure_tls_session_sni_extension_set"),
+            explain="The session is set up without a server name, and the front end refuses who sends none.",
+        )
+
+
 def wrong_store(story: Story) -> Iterable[Claim]:
     """The device's certificate is added as trusted, and the broker ends the handshake."""
     end = _cut_in_handshake(story)
@@ -104,7 +126,7 @@ def wrong_store(story: Story) -> Iterable[Claim]:
 def failed_alone(story: Story) -> Iterable[Claim]:
     """The codes and nothing else: which alert it was is on the wire only, so the common causes stay open."""
     end = _cut_in_handshake(story)
-    if end is None or not _unheard(story) or story.broker:
+    if end is None or not _unheard(story) or story.broker or not calls(story, SECURE):
         return
     if wrong_store_lines(story) or _curves_not_set(story):
         return
@@ -201,7 +223,9 @@ def other_hash(story: Story) -> Iterable[Claim]:
     """No capture: the broker's check of Finished fails, as with a SHA-384 suite added to the table by hand."""
     end = _cut_in_handshake(story)
     said = entries(story, "digest check failed")
-    if story.has_wire or end is None or not said:
+    if story.has_wire or not said or (end is None and calls(story, SECURE, START)):
+        return
+    if end is None and story.stack != "netx":
         return
     for cause, level, weight in (
         ("tls.handshake_hash_mismatch", "probable", LOGGED),
@@ -211,7 +235,7 @@ def other_hash(story: Story) -> Iterable[Claim]:
             id=cause,
             confidence=level,  # type: ignore[arg-type]
             weight=weight,
-            evidence=(uart(end), log(said[-1])),
+            evidence=(*((uart(end),) if end else ()), log(said[-1])),
             explain="NetX hashes every handshake with SHA-256: a suite with SHA-384 ends in a Finished that is wrong.",
         )
 

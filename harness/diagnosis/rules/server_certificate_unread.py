@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.diagnosis.facts import Conn, Story, leaf
-from harness.diagnosis.outcome import handshake_done
+from harness.diagnosis.outcome import handshake_done, last_run
 from harness.diagnosis.rules import at_module
 from harness.diagnosis.rules.claim import LIKELY, LOGGED, MAYBE, TOLD, Claim, first_told, told, uart
 from harness.diagnosis.rules.seen import Seen, last_failing
@@ -85,7 +85,7 @@ def by_uart(story: Story) -> Iterable[Claim]:
         return
     if story.conns and conn is None:
         return
-    done = handshake_done(story)
+    done = max(handshake_done(story), last_run(story))
     for cause in (
         "server_certificate.expired",
         "server_certificate.not_yet_valid",

@@ -1,0 +1,80 @@
+"""No capture: the number of an alert, in the device's words or the broker's, is all there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from harness.diagnosis.facts import Story
+from harness.diagnosis.outcome import works
+from harness.diagnosis.registry import suites
+from harness.diagnosis.rules.claim import FALLBACK, LIKELY, LOGGED, MAYBE, TOLD, Claim, first_log
+from harness.diagnosis.rules.seen import from_broker
+
+
+def forty_without_wire(story: Story) -> Iterable[Claim]:
+    """Alert 40 from the device's words alone: its place in the exchange is unknown, so several causes stay open."""
+    if story.conns or story.broker:
+        return
+    seen = from_broker(story, None)
+    if seen is None or seen.code != 40:
+        return
+    agreed = any(h.kind == "event" and h.name == "tls" and h.fields.get("suite") for h in story.uart)
+    if agreed:  # the shim names a suite: a ServerHello came, and the alert is about what the device sent then
+        yield Claim(
+            id="client_certificate.missing",
+            confidence="probable",
+            weight=LIKELY,
+            evidence=seen.evidence,
+            explain="A suite was agreed on, so alert 40 is no answer to the ClientHello; after an empty Certificate "
+            "message it means that the broker requires a client certificate.",
+        )
+        return
+    for index, cause in enumerate(
+        ("tls.no_common_cipher_suite", "client_certificate.missing", "tls.no_common_signature_algorithm")
+    ):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=MAYBE + 3 - index,
+            evidence=seen.evidence,
+            explain="Alert 40 right after the ClientHello is suite, group or signature algorithm; after an empty "
+            "Certificate message it is the client certificate. Only a capture shows which.",
+        )
+
+
+def decrypt_error_alone(story: Story) -> Iterable[Claim]:
+    """No capture: alert 51 by the device's words, or the broker's word that Finished does not verify."""
+    if story.conns or works(story):
+        return
+    digest = first_log(story, "digest check failed")
+    seen = from_broker(story, None)
+    if not digest and (seen is None or seen.code != 51 or story.broker):
+        return
+    long_hash = _agreed_hash(story) == "SHA384"
+    order = ["tls.finished_mismatch", "tls.handshake_hash_mismatch"]
+    if not digest:
+        order.append("client_key.mismatch")
+    if long_hash:
+        order = [order[1], *order[2:], order[0]]
+    for index, cause in enumerate(order):
+        first = index == 0 and (bool(digest) or (long_hash and story.stack == "netx"))
+        yield Claim(
+            id=cause,
+            confidence="probable" if first else "possible",
+            weight=(LOGGED - 5 if digest else TOLD) if first else FALLBACK + 20 - index,
+            evidence=(*(seen.evidence if seen else ()), *digest),
+            explain="What the broker verifies last, Finished or the signature by the device's key, does not verify."
+            if not digest
+            else "The device's Finished does not verify: the two sides saw different bytes, or hash differently.",
+        )
+
+
+def _agreed_hash(story: Story) -> str:
+    """Hash of the suite that the shim says was agreed on."""
+    for hit in reversed(story.uart):
+        named = hit.fields.get("suite", "") if hit.kind == "event" and hit.name == "tls" else ""
+        if re.fullmatch(r"0x[0-9a-fA-F]{1,4}", named):
+            suite = suites.lookup(int(named, 16))
+            return suite.hash if suite is not None else ""
+    return ""

@@ -1,0 +1,107 @@
+"""Without a capture: what set-up calls, alert numbers and the broker's words say together, and what they leave open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.device import shimline
+from harness.diagnosis.engine import diagnose
+from harness.evidence import broker_log, uart
+from harness.model import Diagnosis, Listener
+from harness.paths import BIN
+from tests.diagnosis.cases import Wire
+
+pytestmark = pytest.mark.skipif(not (BIN / "hil-uart").exists(), reason="hil-uart is not built")
+
+CREATED = "nx_secure_tls_session_create 0x0\n"
+CURVES = "nx_secure_tls_ecc_initialize 0x0\n"
+BUFFER = "nx_secure_tls_session_packet_buffer_set 0x0\n"
+NAME = "nx_secure_tls_session_sni_extension_set 0x0\n"
+CA = "nx_secure_tls_trusted_certificate_add 0x0\n"
+OWN = "nx_secure_tls_local_certificate_add 0x0\n"
+OWN_AS_CA = "client certificate: nx_secure_tls_trusted_certificate_add 0x0\n"
+REFUSED = "nx_secure_tls_session_start 0x114\n"
+SETUP = CREATED + CURVES + BUFFER + NAME + CA
+
+
+def heard(text: str, folder: Path, *said: str) -> Diagnosis:
+    """A firmware that starts the session itself, and prints what it calls; what the broker said."""
+    (folder / "uart.log").write_text(text)
+    log = broker_log.parse_text("".join(f"1795000000: {line}\n" for line in said))
+    return diagnose([], uart.read(folder / "uart.log"), log)
+
+
+def shim(body: str) -> str:
+    """The shim's line, with the sum that its protocol wants."""
+    line = f"@H1 1 5 {body} "
+    return f"{line}*{shimline.crc16(line.encode()):04x}\n"
+
+
+def event(alert: int, suite: str = "") -> str:
+    return shim(f"tls state=failed version=1.2 suite={suite} rc=276 alert={alert} flags=0x0 resumed=0")
+
+
+CASES = [
+    # After a ServerHello alert 40 is no answer to the ClientHello.
+    (SETUP + OWN_AS_CA + REFUSED + event(40, "0xc02b"), (), "client_certificate.wrong_store", "probable"),
+    (SETUP + REFUSED + event(40, "0xc02b"), (), "client_certificate.missing", "probable"),
+    (SETUP + OWN + REFUSED + event(40), (), "tls.no_common_cipher_suite", "possible"),
+    (SETUP + OWN_AS_CA + event(116, "0x1301"), (), "client_certificate.wrong_store", "probable"),
+    # The set-up shows what is missing in it.
+    (CREATED + BUFFER + NAME + CA + REFUSED + event(40), (), "tls.ecc_not_initialised", "probable"),
+    (CREATED + CURVES + BUFFER + CA + REFUSED + event(112), (), "tls.sni_missing", "probable"),
+    (SETUP + REFUSED + event(112), (), "tls.sni_unrecognised", "probable"),
+    # NetX has no SHA-384 for the handshake; elsewhere decrypt_error is the key, or Finished.
+    (SETUP + REFUSED + event(51, "0xc030"), (), "tls.handshake_hash_mismatch", "probable"),
+    (SETUP + REFUSED + event(51, "0xc02f"), (), "tls.finished_mismatch", "possible"),
+    (SETUP + REFUSED, ("OpenSSL Error[0]: error:0A000095:SSL routines::digest check failed",),
+     "tls.handshake_hash_mismatch", "probable"),
+    ("", ("OpenSSL Error[0]: error:0A000095:SSL routines::digest check failed",), "tls.finished_mismatch", "probable"),
+    # A plain listener takes TLS for a broken packet.
+    (SETUP + "nx_secure_tls_session_start 0x38\n", ("Client <unknown> disconnected due to protocol error.",),
+     "protocol.tls_on_plain_port", "probable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said", "cause", "level"), CASES)
+def test_what_is_left_to_know(text: str, said: tuple[str, ...], cause: str, level: str, tmp_path: Path) -> None:
+    found = heard(text, tmp_path, *said)
+    assert found.outcome == "failed"
+    assert (found.causes[0].id, found.causes[0].confidence) == (cause, level), [c.id for c in found.causes]
+    assert all(c.evidence for c in found.causes)
+
+
+def test_a_code_of_an_earlier_run_is_not_the_cause(tmp_path: Path) -> None:
+    first, second = "nx_secure_tls_session_start 0x194\n", "nx_secure_tls_session_start 0x11b\n"
+    ended = shim("done result=failed stage=tls rc=1")
+    found = heard(first + ended + second + ended, tmp_path)
+    assert found.causes[0].id == "server_certificate.untrusted"
+    assert "device.clock_unset" not in [c.id for c in found.causes]
+    again = heard(first + ended + ended, tmp_path)  # the second run says nothing new
+    assert again.causes[0].id == "device.clock_unset"
+
+
+CONF = Listener(
+    source="config", versions=("1.2", "1.3"), suites12=(0xC02C, 0xCCA9), suites13=(0x1301, 0x1302), sigalgs=None,
+)  # fmt: skip
+NO_SHARED = ("OpenSSL Error[0]: error:0A0000C1:SSL routines::no shared cipher",)
+
+
+@pytest.mark.parametrize("said", [NO_SHARED, ()], ids=["log", "no log"])
+def test_a_broker_held_to_12_by_what_no_configuration_says(said: tuple[str, ...]) -> None:
+    """MaxProtocol stands in OPENSSL_CONF; a hello with both versions then fails by its suites of 1.2."""
+    both = {"versions": [0x0304, 0x0303], "suites": [0x1301, 0xC023, 0xC02B], "extensions": [10, 13, 43, 51]}
+    wire = Wire().open().hello(**both, key_shares=[23]).alert("s", 40).end("s")
+    log = broker_log.parse_text("".join(f"1795000000: {line}\n" for line in said))
+    found = diagnose(wire.done(), broker=log, listener=CONF)
+    assert (found.causes[0].id, found.causes[0].confidence) == ("tls.no_common_cipher_suite", "probable")
+    assert "MaxProtocol" in found.causes[0].explain
+
+
+def test_a_name_that_was_not_sent_is_not_called_unknown(tmp_path: Path) -> None:
+    (tmp_path / "uart.log").write_text(SETUP + REFUSED + event(112))
+    wire = Wire().open().hello(sni=None, extensions=[10, 11, 13]).alert("s", 112).end("s")
+    found = diagnose(wire.done(), uart.read(tmp_path / "uart.log"))
+    assert [c.id for c in found.causes] == ["tls.sni_missing"]
