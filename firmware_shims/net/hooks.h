@@ -1,4 +1,4 @@
-/* Hooks lwIP calls; implemented in net/lwip.c. */
+/* Hooks lwIP calls; implemented in net/lwip_hooks.c. */
 #ifndef HIL_LWIP_HOOKS_H
 #define HIL_LWIP_HOOKS_H
 

@@ -10,22 +10,19 @@
 
 #include "hil/board.h"
 #include "hil/service.h"
-#include "lwip/dns.h"
 #include "lwip/init.h"
 #include "lwip/ip4_addr.h"
 #include "lwip/netif.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
 #include "net/interface.h"
+#include "net/lwip_wait.h"
 #include "net/port.h"
 
-#define WAIT_SLICE_MS  250u  /* the longest sleep inside a wait */
 #define CLOSE_BOUND_MS 1000u /* for our FIN to be acknowledged */
 #define PORT_FIRST     49152u
 #define PORT_COUNT     16384u
 #define PORT_TRIES     8
-
-enum resolve { RESOLVE_IDLE, RESOLVE_WAIT, RESOLVE_DONE, RESOLVE_FAILED };
 
 static bool started;
 
@@ -38,62 +35,9 @@ static struct {
     err_t error;
 } tcp;
 
-static struct {
-    enum resolve state;
-    uint32_t turn; /* an answer to an earlier question is not for us */
-    ip_addr_t address;
-} dns;
-
 static int detail;
-static uint32_t random_state;
 
-/* ---- randomness: port numbers, sequence numbers, DNS and DHCP identifiers ---- */
-
-static uint32_t mix(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x7FEB352Du;
-    x ^= x >> 15;
-    x *= 0x846CA68Bu;
-    return x ^ (x >> 16);
-}
-
-uint32_t hil_lwip_rand(void) {
-    uint32_t fresh;
-    if (hil_board_entropy(&fresh, sizeof fresh) != 0) {
-        fresh = hil_board_jitter();
-    }
-    random_state = mix(random_state + 0x9E3779B9u) ^ fresh;
-    return random_state;
-}
-
-/* RFC 6528: a clock of 4 us plus a keyed function of the connection. */
-u32_t hil_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port) {
-    static uint32_t key;
-    if (key == 0) {
-        key = hil_lwip_rand() | 1u;
-    }
-    uint32_t hash = mix(key ^ ip4_addr_get_u32(ip_2_ip4(local)));
-    hash = mix(hash ^ ip4_addr_get_u32(ip_2_ip4(remote)));
-    hash = mix(hash ^ ((uint32_t)local_port << 16 | remote_port));
-    return hash + hil_board_ms() * 250u;
-}
-
-/* ---- lwIP's needs ---- */
-
-/* There is no loopback interface here: 127.0.0.0/8 is the bench's, which carries it over the wire to an
- * emulated board. */
-struct netif *hil_lwip_route(const ip4_addr_t *dest) {
-    return ip4_addr_isloopback(dest) ? &hil_interface : NULL;
-}
-
-u32_t sys_now(void) {
-    return hil_board_ms();
-}
-
-_Noreturn void hil_lwip_assert(const char *message) {
-    (void)message; /* the program counter tells more */
-    hil_board_hardfault();
-}
+/* ---- running it ---- */
 
 bool hil_net_wants_poll(void) {
     return started && hil_interface_pending();
@@ -106,29 +50,6 @@ uint32_t hil_net_poll(void) {
     bool worked = hil_interface_poll();
     sys_check_timeouts();
     return worked ? 0 : sys_timeouts_sleeptime();
-}
-
-/* ---- waiting ---- */
-
-struct deadline {
-    uint32_t start;
-    uint32_t bound;
-};
-
-static struct deadline deadline_in(uint32_t ms) {
-    return (struct deadline){.start = hil_board_ms(), .bound = ms};
-}
-
-/* Lets the network run for a while; false when the time is over. */
-static bool wait(const struct deadline *deadline) {
-    hil_heartbeat();
-    uint32_t passed = hil_board_ms() - deadline->start;
-    if (passed >= deadline->bound) {
-        return false;
-    }
-    uint32_t left = deadline->bound - passed;
-    hil_board_idle(left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS);
-    return true;
 }
 
 static int fail(int code, int why) {
@@ -157,10 +78,10 @@ int hil_net_up(uint32_t timeout_ms) {
     if (!started && start() != 0) {
         return fail(HIL_NET_LINK, ERR_IF);
     }
-    struct deadline deadline = deadline_in(timeout_ms);
+    struct hil_deadline deadline = hil_deadline_in(timeout_ms);
     (void)hil_net_poll();
     while (!ready()) {
-        if (!wait(&deadline)) {
+        if (!hil_deadline_wait(&deadline)) {
             return fail(HIL_NET_LINK, ERR_IF);
         }
     }
@@ -173,45 +94,6 @@ const char *hil_net_address(void) {
         return "";
     }
     return ip4addr_ntoa_r(netif_ip4_addr(&hil_interface), text, sizeof text);
-}
-
-/* ---- names ---- */
-
-static void on_name(const char *name, const ip_addr_t *address, void *turn) {
-    (void)name;
-    if ((uint32_t)(uintptr_t)turn != dns.turn || dns.state != RESOLVE_WAIT) {
-        return;
-    }
-    if (address == NULL) {
-        dns.state = RESOLVE_FAILED;
-        return;
-    }
-    dns.address = *address;
-    dns.state = RESOLVE_DONE;
-}
-
-static int resolve(const char *host, ip_addr_t *address, const struct deadline *deadline) {
-    dns.turn++;
-    dns.state = RESOLVE_WAIT;
-    err_t error = dns_gethostbyname(host, address, on_name, (void *)(uintptr_t)dns.turn);
-    if (error == ERR_OK) {
-        dns.state = RESOLVE_IDLE;
-        return HIL_NET_OK;
-    }
-    if (error != ERR_INPROGRESS) {
-        dns.state = RESOLVE_IDLE;
-        return fail(HIL_NET_NAME, error);
-    }
-    while (dns.state == RESOLVE_WAIT) {
-        if (!wait(deadline)) {
-            dns.state = RESOLVE_IDLE;
-            return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
-        }
-    }
-    bool found = dns.state == RESOLVE_DONE;
-    dns.state = RESOLVE_IDLE;
-    *address = dns.address;
-    return found ? HIL_NET_OK : fail(HIL_NET_NAME, ERR_VAL);
 }
 
 /* ---- TCP ---- */
@@ -305,7 +187,7 @@ static int open_connection(const ip_addr_t *address, uint16_t port) {
 }
 
 int hil_net_connect(const char *host, const char *address, uint16_t port, uint32_t timeout_ms) {
-    struct deadline deadline = deadline_in(timeout_ms);
+    struct hil_deadline deadline = hil_deadline_in(timeout_ms);
     hil_net_close(1); /* at most one connection */
     if (!started) {
         return fail(HIL_NET_LINK, ERR_IF);
@@ -320,9 +202,10 @@ int hil_net_connect(const char *host, const char *address, uint16_t port, uint32
             return fail(HIL_NET_NAME, ERR_VAL);
         }
     } else {
-        int rc = host == NULL ? fail(HIL_NET_NAME, ERR_ARG) : resolve(host, &peer, &deadline);
+        err_t why = ERR_ARG;
+        int rc = host == NULL ? HIL_NET_NAME : hil_lwip_resolve(host, &peer, &deadline, &why);
         if (rc != HIL_NET_OK) {
-            return rc;
+            return fail(rc, why);
         }
     }
     int rc = open_connection(&peer, port);
@@ -330,7 +213,7 @@ int hil_net_connect(const char *host, const char *address, uint16_t port, uint32
         return rc;
     }
     while (!tcp.connected && !tcp.failed) {
-        if (!wait(&deadline)) {
+        if (!hil_deadline_wait(&deadline)) {
             hil_net_close(1);
             return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
         }
@@ -344,7 +227,7 @@ int hil_net_connect(const char *host, const char *address, uint16_t port, uint32
 }
 
 int hil_net_send(const void *data, size_t len, uint32_t timeout_ms) {
-    struct deadline deadline = deadline_in(timeout_ms);
+    struct hil_deadline deadline = hil_deadline_in(timeout_ms);
     const uint8_t *next = data;
     size_t left = len;
     while (left > 0) {
@@ -364,7 +247,7 @@ int hil_net_send(const void *data, size_t len, uint32_t timeout_ms) {
             return fail(HIL_NET_ERROR, error);
         }
         (void)tcp_output(tcp.pcb);
-        if (!wait(&deadline)) {
+        if (!hil_deadline_wait(&deadline)) {
             return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
         }
     }
@@ -386,7 +269,7 @@ static int take(void *out, size_t cap) {
 }
 
 int hil_net_recv(void *data, size_t cap, uint32_t timeout_ms) {
-    struct deadline deadline = deadline_in(timeout_ms);
+    struct hil_deadline deadline = hil_deadline_in(timeout_ms);
     if (cap == 0) {
         return fail(HIL_NET_ERROR, ERR_ARG);
     }
@@ -402,7 +285,7 @@ int hil_net_recv(void *data, size_t cap, uint32_t timeout_ms) {
         if (tcp.pcb == NULL) {
             return fail(HIL_NET_ERROR, ERR_CONN);
         }
-        if (!wait(&deadline)) {
+        if (!hil_deadline_wait(&deadline)) {
             return fail(HIL_NET_TIMEOUT, ERR_TIMEOUT);
         }
     }
@@ -432,12 +315,12 @@ static void discard(void) {
  * would answer the peer's last bytes (its close_notify, say) with RST, and a good end would look like a bad
  * one on the wire. */
 static void close_gently(void) {
-    struct deadline deadline = deadline_in(CLOSE_BOUND_MS);
+    struct hil_deadline deadline = hil_deadline_in(CLOSE_BOUND_MS);
     discard();
     if (tcp_shutdown(tcp.pcb, 0, 1) != ERR_OK) {
         return;
     }
-    while (tcp.pcb != NULL && tcp.pcb->state != TIME_WAIT && wait(&deadline)) {
+    while (tcp.pcb != NULL && tcp.pcb->state != TIME_WAIT && hil_deadline_wait(&deadline)) {
         discard();
     }
 }
