@@ -54,7 +54,7 @@ void hil_event(const char *event, const char *fmt, ...) {
     /* A line that was too long loses its end, never its checksum. */
     text.full = false;
     text.cap = sizeof line;
-    if (line[text.len - 1] != ' ')
+    if (text.data[text.len - 1] != ' ')
         hil_text_bytes(&text, " ", 1);
     uint16_t crc = hil_crc16(0xFFFF, line, text.len);
     hil_text_bytes(&text, "*", 1);

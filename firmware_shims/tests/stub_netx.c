@@ -1,5 +1,6 @@
 #include "stub_netx.h"
 
+#include "check.h"
 #include "hil/netx.h"
 
 #include <stdio.h>
@@ -106,6 +107,7 @@ UINT nx_packet_allocate(NX_PACKET_POOL *from, NX_PACKET **packet, ULONG type, UL
     *packet = NULL;
     if (code == NX_SUCCESS) {
         *packet = calloc(1, sizeof **packet);
+        CHECK(*packet != NULL);
         stub_seen.packets++;
     }
     return code;
@@ -123,7 +125,9 @@ UINT nx_packet_data_append(NX_PACKET *packet, VOID *data, ULONG size, NX_PACKET_
     (void)wait_option;
     UINT code = called("nx_packet_data_append");
     if (code == NX_SUCCESS) {
+        CHECK(packet != NULL);
         packet->nx_model_data = realloc(packet->nx_model_data, packet->nx_packet_length + size);
+        CHECK(packet->nx_model_data != NULL);
         memcpy(packet->nx_model_data + packet->nx_packet_length, data, size);
         packet->nx_packet_length += size;
     }

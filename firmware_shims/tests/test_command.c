@@ -112,11 +112,11 @@ static void refusals(void) {
 }
 
 static void long_lines(void) {
-    static char text[2000];
+    static char text[2000], xs[701];
+    memset(xs, 'x', sizeof xs - 1);
     for (size_t n = 600; n < 700; n++) {
-        memset(text, 'x', n);
-        memcpy(text, "SET a ", 6);
-        strcpy(text + n, "\nSET b y\n");
+        int filler = (int)n - 6;
+        snprintf(text, sizeof text, "SET a %s\nSET b y\n", xs + sizeof xs - 1 - filler);
         CHECK_EQ(feed(text, 64), 0);
         CHECK_EQ(sets, n <= 640 ? 2 : 1);
         CHECK(strcmp(last_key, "b") == 0);
@@ -138,12 +138,11 @@ static void noise_and_loss(void) {
     const char *good = framed("SET key value");
     size_t len = strlen(good);
     for (size_t i = 0; i < len - 1; i++) {
-        memcpy(text, good, i);
-        strcpy(text + i, good + i + 1);
+        snprintf(text, sizeof text, "%.*s%s", (int)i, good, good + i + 1);
         CHECK_EQ(feed(text, 3), 0);
         CHECK(sets == 0 || strcmp(last_value, "value") == 0); /* another case of a hex digit */
         for (int bit = 0; bit < 7; bit++) {
-            strcpy(text, good);
+            snprintf(text, sizeof text, "%s", good);
             text[i] = (char)(text[i] ^ (1 << bit));
             last_value[0] = '\0';
             (void)feed(text, 64);

@@ -73,7 +73,7 @@ static void unescaping(void) {
     const char *const bad[] = {"%", "%1", "a%", "a%2", "%g0", "%0g", "%%"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char copy[8];
-        strcpy(copy, bad[i]);
+        snprintf(copy, sizeof copy, "%s", bad[i]);
         CHECK_EQ(hil_unescape(copy, strlen(copy)), -1);
     }
 }

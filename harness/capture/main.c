@@ -76,10 +76,11 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_ch
     }
 }
 
-static bool offload_on(int fd, struct ifreq *request, unsigned command) {
+static bool offload_on(int fd, const struct ifreq *named, unsigned command) {
     struct ethtool_value value = {.cmd = command, .data = 0};
-    request->ifr_data = (char *)&value;
-    return ioctl(fd, SIOCETHTOOL, request) == 0 && value.data != 0;
+    struct ifreq request = *named;
+    request.ifr_data = (char *)&value;
+    return ioctl(fd, SIOCETHTOOL, &request) == 0 && value.data != 0;
 }
 
 /* Whether no packet can be much larger than the MTU, and that is small: libpcap then makes its slots small,

@@ -63,10 +63,11 @@ static int enter_user_namespace(struct failure *failure) {
     return write_text("/proc/self/gid_map", map) != 0 ? failed(failure, "gid_map") : 0;
 }
 
-static int offload_off(int fd, struct ifreq *request, unsigned command) {
+static int offload_off(int fd, const struct ifreq *named, unsigned command) {
     struct ethtool_value value = {.cmd = command, .data = 0};
-    request->ifr_data = (char *)&value;
-    return ioctl(fd, SIOCETHTOOL, request);
+    struct ifreq request = *named;
+    request.ifr_data = (char *)&value;
+    return ioctl(fd, SIOCETHTOOL, &request);
 }
 
 static int configure_loopback(struct failure *failure) {

@@ -67,7 +67,7 @@ static int kill_children(void) {
 }
 
 static void end_descendants(void) {
-    const struct timespec pause = {0, 100 * 1000 * 1000};
+    const struct timespec pause = {0, 100L * 1000 * 1000};
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

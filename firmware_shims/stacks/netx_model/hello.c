@@ -19,8 +19,10 @@ static TLSX *take(TLSX **list, TLSX_Type type) {
     return NULL;
 }
 
+/* The linker prescribes these names. NOLINTBEGIN(cert-dcl51-cpp) */
 int __real_TLSX_PopulateExtensions(WOLFSSL *ssl, byte server);
 int __wrap_TLSX_PopulateExtensions(WOLFSSL *ssl, byte server);
+/* NOLINTEND(cert-dcl51-cpp) */
 int __wrap_TLSX_PopulateExtensions(WOLFSSL *ssl, byte server) {
     TLSX *ordered = NULL, **end = &ordered;
     int rc = __real_TLSX_PopulateExtensions(ssl, server);

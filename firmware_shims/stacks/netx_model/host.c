@@ -1,6 +1,6 @@
 #include "host.h"
 
-#include "../../net/posix.c"
+#include "../../net/posix.c" // NOLINT(bugprone-suspicious-include): under the names of host.h
 
 int nx_host_resolve(const char *host, uint32_t *address, uint32_t timeout_ms) {
     struct sockaddr_in to;

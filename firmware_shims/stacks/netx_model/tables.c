@@ -25,11 +25,11 @@ NX_CRYPTO_METHOD crypto_method_ecdhe = {1}, crypto_method_ecdsa = {2}, crypto_me
 
 #define SUITE_13(code, cipher)                                                                               \
     {                                                                                                        \
-        code, &crypto_method_ecdhe, &crypto_method_ecdsa, &cipher, 96, 16, &crypto_method_sha256, 32,        \
+        (code), &crypto_method_ecdhe, &crypto_method_ecdsa, &(cipher), 96, 16, &crypto_method_sha256, 32,    \
             &crypto_method_hkdf                                                                              \
     }
 #define SUITE_12(code, kea, auth, cipher, key, hash, hash_size)                                              \
-    { code, &kea, &auth, &cipher, 16, key, &hash, hash_size, &crypto_method_tls_prf_sha256 }
+    { (code), &(kea), &(auth), &(cipher), 16, (key), &(hash), (hash_size), &crypto_method_tls_prf_sha256 }
 
 static NX_SECURE_TLS_CIPHERSUITE_INFO suites[] = {
     SUITE_13(TLS_AES_128_GCM_SHA256, crypto_method_aes_128_gcm_16),

@@ -161,7 +161,7 @@ static size_t as_der(const uint8_t *sig, unsigned char **der) {
 static bool verifies(EVP_PKEY *key, const uint8_t *text, size_t text_n, const uint8_t *sig, size_t sig_n) {
     unsigned char *der = NULL;
     if (EVP_PKEY_is_a(key, "EC")) {
-        sig_n = sig_n == 2 * HALF ? as_der(sig, &der) : 0;
+        sig_n = sig_n == (size_t)2 * HALF ? as_der(sig, &der) : 0;
         sig = der;
     }
     EVP_MD_CTX *md = EVP_MD_CTX_new();

@@ -221,7 +221,8 @@ static void there_and_back(enum hil_framing framing) {
         for (size_t i = 0; i < len; i++) {
             frame[i] = (uint8_t)(len == 40 ? 0xC0 : i % 3 == 0 ? 0x7D : 0x7E);
         }
-        memcpy(frame, framing == HIL_FRAMING_PPP ? "\xFF\x03\x00\x21" : "\x45\x00\x00\x00", 4);
+        static const uint8_t PPP[4] = {0xFF, 0x03, 0x00, 0x21}, IP[4] = {0x45};
+        memcpy(frame, framing == HIL_FRAMING_PPP ? PPP : IP, 4);
         if (framing == HIL_FRAMING_SLIP) {
             frame[2] = (uint8_t)(len >> 8);
             frame[3] = (uint8_t)len;
@@ -261,7 +262,7 @@ static unsigned through(const struct stream *s, bool checked, enum hil_framing f
     seen = 0;
     out->len = 0;
     for (size_t at = 0, rounds = 0; at < s->len || way.out_used > 0 || !hil_way_hungry(&way); rounds++) {
-        CHECK(rounds < 10 * STREAM_MAX); /* it goes on for ever */
+        CHECK(rounds < (size_t)10 * STREAM_MAX); /* it goes on for ever */
         if (hil_way_hungry(&way) && at < s->len) {
             size_t n = s->len - at < piece ? s->len - at : piece;
             memcpy(way.in, s->data + at, n);
