@@ -101,9 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not session.from_lab(options, targets):  # a board must reach the broker: no network of our own then
         sandbox.enter()
     from harness import progress  # heavy: not before the sandbox, which starts us anew
+    from harness.report.terminal import tell_workers
 
-    if sys.stderr.isatty():  # workers write the blocks of what failed, and have no terminal to ask
-        os.environ.setdefault("COLUMNS", str(os.get_terminal_size(sys.stderr.fileno()).columns))
+    tell_workers(sys.stderr)
     watcher = progress.Progress(sys.stderr)
     claims = session.claimed(options, targets, watcher.phase)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +15,7 @@ _COLOUR = {
     "pass": "32", "fixed": "32", "warn": "33", "known": "33", "flaky": "33", "fail": "31", "lab": "35", "skip": "90",
 }  # fmt: skip
 WIDTH = 100  # columns where nobody says how many there are
+TOLD = "HIL_COLUMNS"
 MAX_NAMES = 12
 _SIDES = {"device": "the device", "broker": "the broker", "either": "device or broker", "network": "the network",
           "lab": "the bench"}  # fmt: skip
@@ -34,14 +35,26 @@ def paint(text: str, verdict: str, colour: bool) -> str:
     return f"\x1b[1;{_COLOUR.get(verdict, '0')}m{text}\x1b[0m" if colour else text
 
 
-def columns() -> int:
-    """How wide prose may be: as the terminal (or COLUMNS) says, within reason."""
-    return min(max(shutil.get_terminal_size((WIDTH, 24)).columns, 60), 120)
+def columns(stream: TextIO | None = None) -> int:
+    """How wide prose may be: as a run told its workers, else as COLUMNS or the terminal says, within reason."""
+    said = os.environ.get(TOLD) or os.environ.get("COLUMNS", "")
+    wide = int(said) if said.isascii() and said.isdigit() else 0
+    if not wide:
+        try:
+            wide = os.get_terminal_size((stream or sys.stdout).fileno()).columns
+        except (OSError, ValueError):  # no terminal
+            wide = 0
+    return min(max(wide or WIDTH, 60), 120)
+
+
+def tell_workers(stream: TextIO) -> None:
+    """Workers have no terminal to ask, and a COLUMNS that readline made up (pytest imports it)."""
+    os.environ[TOLD] = str(columns(stream))
 
 
 def hang(line: str, indent: int, stream: TextIO) -> str:
     """A row of a table: on a terminal, what does not fit goes on under its column. A pipe gets one line."""
-    wide = columns()
+    wide = columns(stream)
     if not stream.isatty() or len(line) <= wide:
         return line
     if indent > wide // 2:

@@ -68,6 +68,7 @@ def test_a_failure_shows_what_a_person_needs(tmp_path: Path) -> None:
         "ecdsa_sigalgs_only",
         "T13-02",
         NO_COLOR="1",
+        COLUMNS="70",
     )
     assert done.returncode == 1
     text = done.stderr
@@ -76,6 +77,8 @@ def test_a_failure_shows_what_a_person_needs(tmp_path: Path) -> None:
                    "capture.pcapng", "uart.log", "broker.log"):  # fmt: skip
         assert wanted in text, wanted
     assert "\x1b" not in text and "Traceback" not in text
+    said = [line for line in text.splitlines() if line.startswith("   ")]
+    assert 60 < max(map(len, said)) <= 70, "workers know how wide the terminal is"
 
 
 @IN_PROCESS
