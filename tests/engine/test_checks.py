@@ -208,6 +208,26 @@ def test_right_mqtt_is_not_accused(name: str, events: list[dict[str, Any]], sett
     assert results(name, events, settings=settings) == []
 
 
+KEEP = {"mqtt.keepalive": "5"}
+
+
+def test_silence_until_the_broker_closes_is_a_missed_keep_alive() -> None:
+    found = results("keep_alive_kept", [CONNECT, event("rst", 8.0, side="s")], settings=KEEP)
+    (miss,) = (r for r in found if isinstance(r, Finding))
+    assert (miss.level, miss.cause, len(miss.evidence)) == ("must", "mqtt.keepalive_timeout", 2)
+
+
+def test_a_session_that_ended_early_for_another_reason_missed_no_keep_alive() -> None:
+    for end in ([event("fin", 0.6, side="c")], [packet("DISCONNECT", 4.0), event("fin", 4.1, side="c")], []):
+        assert all(isinstance(r, Vacuous) for r in results("keep_alive_kept", [CONNECT, *end], settings=KEEP))
+
+
+def test_packets_in_time_without_a_ping_blame_no_time_out() -> None:
+    sent = [CONNECT, *(packet("PUBLISH", 4.0 * n, topic="a", qos=0) for n in range(1, 4))]
+    (miss,) = results("keep_alive_kept", sent, settings=KEEP)
+    assert (miss.text, miss.cause, len(miss.evidence)) == ("no PINGREQ while idle", "", 2)
+
+
 def test_a_forbidden_topic_must_be_refused_by_the_api() -> None:
     refused = ShimEvent("step", {"name": "badtopic:610062", "rc": "-3"})
     taken = ShimEvent("step", {"name": "badtopic:610062", "rc": "0"})
@@ -226,3 +246,4 @@ def test_back_off(times: tuple[float, ...], storm: str) -> None:
         assert found == []
     else:
         assert any(storm == r.cause or storm in r.text for r in found)
+        assert all(r.evidence for r in found if r.cause)

@@ -75,6 +75,21 @@ def test_a_clock_that_is_set_lets_the_device_in() -> None:
     assert clock([*refused, *connected()], FAILED, WELL) == []
     assert isinstance(clock([*refused], FAILED)[0], Vacuous)
     assert [f.cause for f in clock(connected(), WELL, WELL)] == ["server_certificate.accepted_expired"]
+    assert clock(connected(), FAILED, WELL) == []  # the first run did not even send a ClientHello
+
+
+def test_a_session_before_the_clock_is_seen_although_its_run_failed_later() -> None:
+    twice = [*connected(), *(e | {"conn": 2} for e in connected())]
+    (found,) = clock(twice, FAILED, WELL)
+    assert found.cause == "server_certificate.accepted_expired"
+    assert any(e.startswith("frame ") for e in found.evidence)
+
+
+@pytest.mark.parametrize("end", [alert(0.7, "client", 80), event("fin", 0.7, side="c"), event("rst", 0.7, side="s")])
+def test_a_handshake_that_was_broken_off_has_no_wrong_finished(end: dict[str, Any]) -> None:
+    """TLS 1.3: the server's Finished is there before the client has looked at the certificate."""
+    (found,) = results("finished_both_ways", [HELLO2, BOTH[1], end])
+    assert isinstance(found, Vacuous)
 
 
 def test_the_clock_is_blamed_only_when_nothing_else_is_seen() -> None:

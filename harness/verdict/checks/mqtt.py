@@ -241,25 +241,34 @@ def keep_alive_kept(seen: Seen) -> Iterable[Result]:
     if not sent or not keepalive:
         yield NO_MQTT if not sent else Vacuous("keep-alive is 0")
         return
-    if (sent[-1]["t"] - sent[0]["t"]) / NS < 2 * keepalive:
-        yield Vacuous(f"the session was shorter than twice the keep-alive of {keepalive} s")
     declared = seen.mqtt("c", "CONNECT")
     if declared and declared[0].get("keepalive") != keepalive:
         yield Finding("must", f"CONNECT declares {declared[0].get('keepalive')} s, configured is {keepalive}", "",
                       (frame(declared[0]),))  # fmt: skip
-    for before, after in itertools.pairwise(sent):
+    silent = False
+    for before, after in itertools.pairwise([*sent, *_end(seen, sent[-1])]):
         gap = (after["t"] - before["t"]) / NS
         if before.get("conn") == after.get("conn") and gap > keepalive + KEEPALIVE_TOLERANCE:
+            silent = True
             yield Finding("must", f"{gap:.2f} s without a packet, keep-alive is {keepalive} s",
                           "mqtt.keepalive_timeout", (frame(before), frame(after)))  # fmt: skip
     pings = seen.mqtt("c", "PINGREQ")
-    if not pings:
-        yield Finding("must", "no PINGREQ while idle", "mqtt.keepalive_timeout")
+    if (sent[-1]["t"] - sent[0]["t"]) / NS < 2 * keepalive:
+        yield Vacuous(f"the session was shorter than twice the keep-alive of {keepalive} s")
+    elif not pings and not silent:
+        yield Finding("must", "no PINGREQ while idle", "", (frame(sent[0]), frame(sent[-1])))
     for ping in pings:
         if ping.get("len") != 2:
             yield Finding("must", f"PINGREQ of {ping.get('len')} bytes", MALFORMED, (frame(ping),))
-    if any(c.id == "mqtt.keepalive_timeout" for c in seen.diagnosis.causes):
-        yield Finding("must", "the broker dropped the session for its keep-alive", "mqtt.keepalive_timeout")
+    dropped = next((c for c in seen.diagnosis.causes if c.id == "mqtt.keepalive_timeout"), None)
+    if dropped is not None and not silent:
+        yield Finding("must", "the broker dropped the session for its keep-alive", dropped.id, dropped.evidence)
+
+
+def _end(seen: Seen, last: Event) -> list[Event]:
+    """The end of the connection of the device's last packet, whoever closes: silence before it counts, too."""
+    closes = [e for e in seen.conn(last.get("conn", 0)) if e["ev"] in ("fin", "rst") and e["t"] > last["t"]]
+    return closes[:1]
 
 
 @check("MQTT-3.14.4-1, -2, 2.2.2-1; server check 3.14.1-1")

@@ -65,7 +65,11 @@ def finished_both_ways(seen: Seen) -> Iterable[Result]:
         if server.get("hrr"):
             continue
         sides = {e.get("dir") for e in seen.of("finished") if e.get("conn") == server["conn"]}
-        if not sides and not seen.accepted():
+        ended = any(e["ev"] in ("alert", "fin", "rst") for e in seen.conn(server["conn"]))
+        if sides and sides != {"c", "s"} and ended and not seen.accepted():
+            # In TLS 1.3 the server's Finished comes before the client has judged its certificate.
+            yield Vacuous("the handshake was broken off between the two Finished")
+        elif not sides and not seen.accepted():
             yield Vacuous("Finished could not be read")
         elif sides and sides != {"c", "s"}:
             yield Finding("must", "only one side sent Finished", "tls.finished_mismatch", (frame(server),))
@@ -79,14 +83,17 @@ def clock_recovers(seen: Seen) -> Iterable[Result]:
         yield Vacuous("the device did not run twice")
         return
     accepted = seen.accepted()
-    first = seen.hellos[0].get("conn") if seen.hellos else None
-    if ends[0].fields.get("result") == "ok" or any(e.get("conn") == first for e in accepted):
+    sessions = {e.get("conn") for e in accepted}
+    due = ends[-1].fields.get("result") == "ok"  # one of the sessions came with the clock
+    if ends[0].fields.get("result") == "ok" or len(sessions) > due:
+        shown = (f"uart {ends[0].line}: the first run ends", *(f"{frame(e)}: CONNACK" for e in accepted[:1]))
         yield Finding("must", "connected without a clock: the dates of the certificate are not checked",
-                      "server_certificate.accepted_expired")  # fmt: skip
+                      "server_certificate.accepted_expired", shown)  # fmt: skip
     if not accepted or ends[-1].fields.get("result") != "ok":
         # The clock is to blame where nothing else is seen to be: another fault keeps the device out just as well.
         cause = "" if seen.diagnosis.causes else "device.clock_unset"
-        yield Finding("must", "does not connect after its clock was set", cause)
+        shown = (f"uart {ends[-1].line}: the run with the clock ends with {ends[-1].fields.get('result', '?')}",)
+        yield Finding("must", "does not connect after its clock was set", cause, shown)
 
 
 LEAST_GAP, STORM, GROWTH = 1.0, 0.5, 1.2
@@ -103,6 +110,8 @@ def backs_off(seen: Seen) -> Iterable[Result]:
     shown = ", ".join(f"{gap:.2f}" for gap in gaps[:8])
     if min(gaps) < LEAST_GAP:
         cause = "device.retry_storm" if min(gaps) < STORM else ""
-        yield Finding("advice", f"attempts {shown} s apart; never closer than {LEAST_GAP:.0f} s", cause)
+        close = gaps.index(min(gaps))
+        pair = tuple(f"{frame(e)}: an attempt" for e in seen.of("open")[close : close + 2])
+        yield Finding("advice", f"attempts {shown} s apart; never closer than {LEAST_GAP:.0f} s", cause, pair)
     elif any(after < before * GROWTH for before, after in pairwise(gaps)):
         yield Finding("advice", f"attempts {shown} s apart do not grow")
