@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Whatever a tool, a lock's holder or a file said: nothing in it moves the cursor."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
 
 
 def _dispatch(words: list[str]) -> int:

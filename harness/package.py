@@ -33,7 +33,7 @@ from harness.errors import LabError, UsageError
 from harness.lab import tables
 from harness.lab.process import spawn, stop
 from harness.model import Image
-from harness.target import Target
+from harness.target import Target, files
 
 SCHEMA = 1
 MANIFEST, TABLE = "manifest.json", "target.toml"
@@ -72,7 +72,7 @@ def write(out: Path, target: Target, image: Image, *, with_keys: bool = False) -
     cannot be read, and for an image that holds a private key in PEM unless `with_keys`."""
     if not out.name.endswith(ENDINGS):
         raise UsageError(f"{out}: a package ends in {' or '.join(ENDINGS)}", f"--package {target.id}.tar.gz")
-    table = paths.TARGETS / f"{target.id}.toml"
+    table = next((path for path in files() if path.stem == target.id), paths.TARGETS / f"{target.id}.toml")
     try:
         data, described = image.path.read_bytes(), table.read_bytes()
     except OSError as error:
@@ -204,7 +204,8 @@ def _same_target(path: Path, manifest: Manifest, table: Path, targets: Mapping[s
 def _reading(path: Path) -> Iterator[ustar.Source]:
     """The archive inside, decompressed as it is read."""
     try:
-        magic = path.open("rb").read(4)
+        with path.open("rb") as file:
+            magic = file.read(4)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a package made by hil build --package") from error
     if magic[:2] == b"\x1f\x8b":

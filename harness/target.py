@@ -128,8 +128,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def load(folder: Path = TARGETS) -> dict[str, Target]:
     """Every target by id: those of the repository and, for the default folder, those in the folder HIL_TARGETS."""
     found: dict[str, Target] = {}
-    own = os.environ.get("HIL_TARGETS") if folder == TARGETS else None
-    for path in (*sorted(folder.glob("*.toml")), *(sorted(Path(own).glob("*.toml")) if own else ())):
+    for path in files(folder):
         document: dict[str, Any] = tables.read(path)
         target = tables.convert(path, path.stem, document, Target)
         if target.id != path.stem:
@@ -140,6 +139,14 @@ def load(folder: Path = TARGETS) -> dict[str, Target]:
     if not found:
         raise UsageError(f"{folder}: no targets here", "name the folder that holds the target files")
     return found
+
+
+def files(folder: Path = TARGETS) -> tuple[Path, ...]:
+    """The tables that `load` reads. UsageError when HIL_TARGETS is no folder."""
+    own = os.environ.get("HIL_TARGETS") if folder == TARGETS else None
+    if own and not Path(own).is_dir():
+        raise UsageError(f"{own}: no such folder (from HIL_TARGETS)", "correct HIL_TARGETS, or unset it")
+    return (*sorted(folder.glob("*.toml")), *(sorted(Path(own).glob("*.toml")) if own else ()))
 
 
 def find(name: str, targets: dict[str, Target]) -> Target:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import paths
+from harness.device.uartlog import escape
 from harness.errors import LabError
 from harness.lab.process import spawn, stop
 from harness.model import Image
@@ -108,7 +109,7 @@ def _tail(log: Path, size: int = 4096) -> str:
 
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in _tail(log).splitlines() if line.strip()]
-    return lines[-1][:160] if lines else ""
+    return escape(lines[-1][:160].encode()) if lines else ""
 
 
 def _first_error(log: Path, argv: list[str], status: int) -> str:
@@ -118,10 +119,10 @@ def _first_error(log: Path, argv: list[str], status: int) -> str:
     if found is None:
         return f"`{shlex.join(argv)[:120]}` ended with status {status}: {_last_line(log)}"
     if found["where"]:
-        return f"{found['where']}: {found['what']}"[:300]
+        return escape(f"{found['where']}: {found['what']}"[:300].encode())
     line = (found["link"] or found["cmake"]).strip()
     if line.startswith("CMake Error"):
         # The reason is indented below the place.
         reason = next((row.strip() for row in text[found.end() :].splitlines() if row.strip()), "")
         line = f"{line} {reason}"
-    return line[:300]
+    return escape(line[:300].encode())

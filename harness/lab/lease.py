@@ -30,6 +30,7 @@ LOOK = 0.2  # s between two tries while waiting
 LENT = "HIL_LEASE"
 SETTLE = 1.0  # s in which a lock without a holder's name must get one or be free
 OPEN_TRIES = 10
+MAX_PID = 1 << 22  # of Linux
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,10 +229,12 @@ def _write_holder(fd: int, reason: str) -> None:
 
 
 def _read_holder(fd: int) -> Holder | None:
+    """None for what no holder of ours writes: all users of the host may write there."""
     try:
-        return msgspec.json.decode(os.pread(fd, 4096, 0), type=Holder)
-    except (OSError, msgspec.DecodeError):
+        who = msgspec.json.decode(os.pread(fd, 4096, 0), type=Holder)
+    except (OSError, ValueError, RecursionError, msgspec.DecodeError):
         return None
+    return who if 0 < who.pid <= MAX_PID else None
 
 
 def _trouble(board: str, error: OSError) -> LabError:

@@ -61,14 +61,22 @@ def switch(entry: BoardEntry, action: Action) -> None:
 
 
 def _off_and_on(entry: BoardEntry) -> None:
-    switch(entry, "off")
+    """On again whatever becomes of it: a relay that fails to say `off` may have switched all the same."""
     try:
+        switch(entry, "off")
         time.sleep(entry.power.off_s)  # what the board's capacitors need
-    finally:
-        try:
-            switch(entry, "on")
-        except LabError:
-            switch(entry, "on")  # once more: an unreachable board costs more than a second
+    except BaseException:
+        with contextlib.suppress(LabError):  # why it could not be switched off says more
+            _on(entry)
+        raise
+    _on(entry)
+
+
+def _on(entry: BoardEntry) -> None:
+    try:
+        switch(entry, "on")
+    except LabError:
+        switch(entry, "on")  # once more: an unreachable board costs more than a second
 
 
 # -- uhubctl --

@@ -43,6 +43,11 @@ def test_errors(words: list[str], code: int, text: str) -> None:
         assert done.stderr.startswith("hil: ") and len(done.stderr.strip().splitlines()) == 1
 
 
+def test_nothing_in_an_error_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", "x\x1b[2J\ny"]) == 4
+    assert capsys.readouterr().err.startswith("hil: nothing is called `x\\x1b[2J y`")
+
+
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -46,6 +46,14 @@ def test_the_first_error_is_named(tmp_path: Path, printed: str, told: str) -> No
     assert str(tmp_path / "log") in failed.value.fix
 
 
+def test_a_coloured_error_is_plain_text(tmp_path: Path) -> None:
+    for printed in ("\x1b[31mgone\x1b[0m", "a.c:1:2: error: \x1b[31mgone", "CMake Error: \x1b]0;title\x07"):
+        (tmp_path / "said").write_text(f"{printed}\n")
+        with pytest.raises(LabError) as failed:
+            build("x", "cat said; exit 1", Path("x"), tmp_path / "log", cwd=tmp_path)
+        assert failed.value.what.isprintable() and "\\x1b" in failed.value.what
+
+
 def test_a_build_that_never_ends_is_ended_with_its_children(tmp_path: Path) -> None:
     lines: list[str] = []
     start = time.monotonic()

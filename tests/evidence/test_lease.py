@@ -126,6 +126,19 @@ def test_garbage_in_the_file_does_not_matter(locks: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("content", [
+    b'{"x":' + b"[" * 4000, b'{"pid":99999999999999999999,"host":"","user":"","reason":"","since":""}',
+    b'{"pid":1099511627776,"host":"","user":"","reason":"","since":""}', b'{"pid":0', b"\xff",
+])  # fmt: skip
+def test_what_another_user_writes_beside_a_held_lock_is_no_holder(locks: Path, content: bytes) -> None:
+    """The folder is everybody's; who holds the board is unknown then, and busy it is."""
+    with lease.lease("h563", "mine"):
+        (locks / "h563.lock").write_bytes(content)
+        assert lease.holder("h563") is None
+        with pytest.raises(BoardBusy, match="somebody unknown"):
+            lease.acquire("h563", "me")
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "-x", "x" * 65])
 def test_names_that_are_no_board(name: str) -> None:
     with pytest.raises(LabError, match="no name for a board"), lease.lease(name, "me"):

@@ -194,19 +194,21 @@ def dead(pid):
 
 def enter(mark):
     # Nobody else may be in here. A mark that is there is a dead worker's, or the proof that a board was used twice.
+    # A link, so that it never is without its owner's number, whenever that one is killed.
+    own = mark.with_name(f"{mark.name}.{os.getpid()}")
+    own.write_text(str(os.getpid()))
     until = time.monotonic() + 5
     while True:
         try:
-            fd = os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            os.write(fd, str(os.getpid()).encode())
-            os.close(fd)
+            os.link(own, mark)
+            own.unlink()
             return
         except FileExistsError:
-            owner = mark.read_text() if mark.exists() else "0"
+            owner = mark.read_text() if mark.exists() else ""
         if owner and dead(owner):
             say("took over", mark.name)
             mark.unlink()
-        elif not owner or time.monotonic() > until or not mark.exists():
+        elif not owner or time.monotonic() > until:
             say("CLASH", mark.name, owner)
             mark.unlink(missing_ok=True)
         time.sleep(0.01)  # a process that was killed takes a moment to be gone

@@ -79,6 +79,14 @@ def test_a_board_is_not_left_off(tmp_path: Path) -> None:
     assert (tmp_path / "on").exists()
 
 
+def test_a_board_whose_off_is_doubtful_is_switched_on(tmp_path: Path) -> None:
+    """The relay switched, and its answer did not come in time: the failure is said, the board has power."""
+    one = entry(kind="command", on=f"touch {tmp_path}/on", off=f"touch {tmp_path}/off; sleep 60", timeout_s=0.3)
+    with pytest.raises(LabError, match="power off failed"):
+        power.switch(one, "cycle")
+    assert (tmp_path / "off").exists() and (tmp_path / "on").exists()
+
+
 # -- uhubctl --
 
 STAND_IN = """#!/bin/sh

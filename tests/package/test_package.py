@@ -51,6 +51,32 @@ def test_there_and_back(tmp_path: Path, ending: str) -> None:
     assert package.image_for(TARGETS["qemu-m33"], [str(out)], tmp_path / "x", TARGETS) is None
 
 
+def test_a_target_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its table lies in HIL_TARGETS, on both hosts."""
+    (tmp_path / "targets").mkdir()
+    table = (paths.TARGETS / "native.toml").read_text().replace('id = "native"', 'id = "mine"')
+    (tmp_path / "targets" / "mine.toml").write_text(table)
+    monkeypatch.setenv("HIL_TARGETS", str(tmp_path / "targets"))
+    known = load()
+    package.write(tmp_path / "mine.tar.gz", known["mine"], image(tmp_path))
+    assert package.unpack(tmp_path / "mine.tar.gz", tmp_path / "there", known).path.read_bytes() == CONTENT
+    monkeypatch.setenv("HIL_TARGETS", str(tmp_path / "tarets"))
+    with pytest.raises(UsageError, match="HIL_TARGETS"):
+        load()
+
+
+def test_a_table_that_no_parser_bears(tmp_path: Path) -> None:
+    out, made = tmp_path / "p.tar.gz", {package.TABLE: b"a = " + b"[" * 50_000, "fw": CONTENT}
+    listed = [{"name": n, "size": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in made.items()]
+    head = {"schema": 1, "target": "native", "image": "fw", "git": "", "files": listed}
+    archive = io.BytesIO()
+    ustar.write(archive, ((package.MANIFEST, json.dumps(head).encode()), *made.items()))
+    out.write_bytes(gzip.compress(archive.getvalue()))
+    with pytest.raises(UsageError, match="nested too deeply"):
+        package.unpack(out, tmp_path / "there", TARGETS)
+    assert not list((tmp_path / "there").iterdir())
+
+
 def test_tar_and_system_tools_read_it(tmp_path: Path) -> None:
     out = tmp_path / "native.tar.gz"
     package.write(out, NATIVE, image(tmp_path))
