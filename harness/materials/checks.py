@@ -307,9 +307,11 @@ def _chain(pieces: Sequence[Piece], context: Context) -> Iterator[Problem]:
             yield _error(cause, piece, f"a CA of the name {issuer} is here, with another key",
                          "load the CA that issued it")  # fmt: skip
         else:
-            severity = _error if side == "server_certificate" else _warning
-            yield severity(f"{side}.untrusted", piece, f"issued by {issuer}, which is not among the CAs here",
-                           "load the CA that issued it")  # fmt: skip
+            ours = side == "server_certificate"
+            severity = _error if ours else _warning
+            theirs = "it is the broker that must trust it; name it here to check the chain"
+            fix = "load the CA that issued it" if ours else theirs
+            yield severity(f"{side}.untrusted", piece, f"issued by {issuer}, which is not among the CAs here", fix)
 
 
 CHECKS: tuple[Check, ...] = (
