@@ -107,11 +107,10 @@ int hil_w5500_dns_answer(const uint8_t *message, size_t len, uint16_t id, const 
 static int datagram(const uint8_t server[4], uint8_t *data, size_t cap) {
     uint8_t header[UDP_HEADER];
     int rc = hil_w5500_take(SOCKET, header, sizeof header);
-    if (rc <= 0)
-        return rc;
+    if (rc < (int)sizeof header)
+        return rc < 0 ? rc : 0; /* the chip counts whole datagrams: a part of a header is none */
     size_t len = u16(header + 6), have = 0;
-    bool ours =
-        rc == (int)sizeof header && memcmp(header, server, 4) == 0 && u16(header + 4) == PORT && len <= cap;
+    bool ours = memcmp(header, server, 4) == 0 && u16(header + 4) == PORT && len <= cap;
     while (have < len) {
         uint8_t sink[32];
         size_t left = len - have;

@@ -53,6 +53,7 @@
 #define PHY_INT_CHANGE  0x50u /* link down, negotiation complete */
 #define FRAME_MAX       1518u
 #define SPIN_MAX        100000u
+#define RX_STATUS_MAX   256u /* more than its FIFO has places */
 
 static volatile bool pending;
 static bool link_up;
@@ -103,6 +104,9 @@ int hil_eth_start(uint8_t mac[6]) {
     }
     HW_CFG = HW_SRST;
     for (uint32_t i = 0; i < SPIN_MAX && (HW_CFG & HW_SRST) != 0; i++) {
+    }
+    if ((HW_CFG & HW_SRST) != 0) {
+        return -1;
     }
     uint32_t low = mac_read(MAC_ADDRL);
     uint32_t high = mac_read(MAC_ADDRH);
@@ -176,7 +180,8 @@ struct pbuf *hil_eth_input(void) {
             read_link();
         }
     }
-    while (((RX_FIFO_INF >> 16) & 0xFFu) != 0) {
+    /* Bounded: a controller that is gone reads all ones, and so always says that there is more. */
+    for (uint32_t i = 0; i < RX_STATUS_MAX && ((RX_FIFO_INF >> 16) & 0xFFu) != 0; i++) {
         struct pbuf *frame = read_frame();
         if (frame != NULL) {
             return frame;
@@ -193,7 +198,7 @@ struct pbuf *hil_eth_input(void) {
 int hil_eth_output(const struct pbuf *frame) {
     static uint32_t words[(FRAME_MAX + 3u) / 4u];
     uint32_t bytes = frame->tot_len;
-    if (bytes > FRAME_MAX) {
+    if (bytes == 0 || bytes > FRAME_MAX) {
         return -1;
     }
     uint32_t count = (bytes + 3u) / 4u;
