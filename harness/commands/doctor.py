@@ -123,8 +123,8 @@ def flashers(targets: Mapping[str, Target], asked: str) -> Iterable[Check]:
 
     for target in targets.values():
         here = [entry for entry in inventory.of_target(target.id) if not (entry.virtual or entry.runner_prefix)]
-        for runner in dict.fromkeys(entry.runner for entry in here) or ("",):
-            need = tools.needs(target, runner)
+        for runner, params in dict.fromkeys((entry.runner, entry.runner_params) for entry in here) or (("", ()),):
+            need = tools.needs(target, runner, params)
             if need.flasher != "none":
                 wanted = bool(here) or target.id == asked or self_made(target)
                 yield Check(name=f"flash {target.id}", ok=need.usable, what=need.what, fix=need.fix,

@@ -243,3 +243,25 @@ def test_time_is_divided(image: Path) -> None:
 
 def test_every_rung_is_a_lab_cause() -> None:
     assert all(cause.startswith("lab.") for cause in LADDER)
+
+
+def test_a_state_folder_that_takes_nothing_is_said_before_the_board_is_written(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would write its board anew for each scenario, and each would end with this error."""
+    monkeypatch.setenv("HIL_STATE", "/proc/nothing")
+    tool = Scripted()
+    with pytest.raises(LabError, match="HIL_STATE") as caught:
+        put(rig("x", "y"), image, tmp_path / "log", say=lambda _t: None, by=tool)
+    assert caught.value.cause == "lab.disk_full" and tool.did == []
+
+
+def test_a_file_that_is_no_image_is_not_read_to_its_end(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.bin"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    for path in (huge, Path("/dev/zero"), tmp_path):
+        tool = Scripted()
+        with pytest.raises(FlashError) as caught:
+            put(rig("x", "y"), path, tmp_path / "log", say=lambda _t: None, by=tool)
+        assert caught.value.cause == "lab.build_failed" and tool.did == []

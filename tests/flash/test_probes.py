@@ -147,6 +147,8 @@ def test_what_a_target_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert 'runner = "pyocd"' in other.fix
     assert tools.needs(targets["h563"], "pyocd").usable
     assert not tools.needs(targets["h563"], "command").usable
+    assert tools.needs(targets["h563"], "command", ("reset=x", "write=true {image}")).usable
+    assert not tools.needs(targets["h563"], "command", ("write=no-such-program x",)).usable
     assert tools.needs(targets["h563"], "none").usable
     monkeypatch.setenv("HIL_JLINK", str(stand_in(tmp_path / "JLinkExe")))
     assert tools.needs(targets["s5d9"]).usable

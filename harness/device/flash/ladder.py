@@ -10,6 +10,7 @@ erased. All of it together, retries included, ends within the rig's `timeout_s` 
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ import msgspec
 from harness.device.flash import remembered
 from harness.device.flash.backends import flasher
 from harness.device.flash.base import Flashed, Flasher, FlashError, Rig, Say
+from harness.device.flash.image import MAX_IMAGE
 from harness.errors import LabError
 from harness.model import Image
 
@@ -83,7 +85,11 @@ def _image(image: Image | Path) -> tuple[Path, str]:
     """Path and hash of what is there now. LabError lab.build_failed when it is not what was built."""
     path = image.path if isinstance(image, Image) else image
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        there = path.stat()
+        if not stat.S_ISREG(there.st_mode) or there.st_size > MAX_IMAGE:
+            raise FlashError("lab.build_failed", f"{path} is no microcontroller's image", "name another file")
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FlashError("lab.build_failed", f"{path}: {error.strerror}", "run `hil build`") from error
     if isinstance(image, Image) and image.sha256 and sha256 != image.sha256:

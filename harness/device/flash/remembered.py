@@ -39,7 +39,9 @@ def holds(rig: Rig, sha256: str) -> bool:
 
 
 def forget(rig: Rig) -> None:
-    """LabError when the record stays: it would be believed."""
+    """LabError when the record stays: it would be believed. Or when no other could be made afterwards: each scenario
+    would write the board again, and end with that error."""
+    _write(rig, "")
     try:
         _path(rig).unlink(missing_ok=True)
     except OSError as error:
@@ -47,6 +49,10 @@ def forget(rig: Rig) -> None:
 
 
 def remember(rig: Rig, sha256: str) -> None:
+    _write(rig, sha256)
+
+
+def _write(rig: Rig, sha256: str) -> None:
     path = _path(rig)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -163,10 +163,16 @@ def _has(folders: Iterable[Path], name: str) -> bool:
     return Path(name).is_file() if name.startswith("/") else any((folder / name).is_file() for folder in folders)
 
 
-def needs(target: Target, runner: str = "") -> Need:
-    """What this target needs, for people: its own flasher (or `runner` instead), else another one that is there."""
+def needs(target: Target, runner: str = "", params: Sequence[str] = ()) -> Need:
+    """What this target needs, for people: its own flasher (or a board's `runner` and runner_params instead), else
+    another one that is there."""
     flash = target.flash
     chosen = runner or flash.flasher
+    own = next((word.removeprefix("write=") for word in params if word.startswith("write=")), "")
+    if chosen == "command" and own:
+        there = usable_program("command", own)
+        what = f"command: {there}" if there else f"`{own[:60]}` cannot be run"
+        return Need(target.id, "command", bool(there), what, "" if there else "correct runner_params in lab.toml")
     if chosen == "none":
         return Need(target.id, "none", True, "flashed by nobody: a run starts its own board, or it is done by hand", "")
     try:
