@@ -12,9 +12,9 @@ import sys
 from harness.errors import UsageError
 
 EXAMPLE = """examples:
-  hil labgrid show                          the places of lab.toml's boards and who has them
-  hil labgrid release-from                  give back what this user of this host still holds
-  hil labgrid release-from runner3/ci-1234  what a CI job held (its LG_USERNAME was ci-1234)"""
+  hil labgrid show                           the places of lab.toml's boards and who has them
+  hil labgrid release-from                   give back what this user of this host still holds
+  hil labgrid release-from runner3/ci-1234   what a CI job held (its LG_USERNAME was ci-1234)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

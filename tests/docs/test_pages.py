@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths, scenario, target
+from harness import cli, paths, scenario, target
 from tests.docs.test_examples import accept, commands
 
 ROOT = paths.ROOT
@@ -26,6 +26,7 @@ MADE = re.compile(r"reports/(runs|latest)")
 BARE = (["run"], ["flash"], ["show"], ["power"], ["console"], ["lock"], ["certs"], ["jwt"],
         ["certs", "header"], ["certs", "check"], ["jwt", "check"])  # fmt: skip
 """A command by its name, in the middle of a sentence."""
+ACTIONS = {"certs": ("make", "check", "header"), "jwt": ("check",)}
 
 
 def text_of(page: Path) -> str:
@@ -171,3 +172,17 @@ def test_what_an_error_tells_people_to_make_exists() -> None:
     for text in sources():
         for name in re.findall(r"(?:run `|: |run )make ([a-z-]+)`?\"[,)]", text):
             assert name in rules(), name
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_the_examples_of_help_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([command], *([command, action] for action in ACTIONS.get(command, ()))):
+        with pytest.raises(SystemExit):
+            cli.main([*words, "--help"])
+        _, marked, examples = capsys.readouterr().out.partition("\nexample")
+        assert marked, words
+        lines = [re.split(r"   +|…", line.strip())[0].replace("$PPID", "1") for line in examples.splitlines()]
+        found = [one for line in lines for one in commands(line.removeprefix("s:").removeprefix(":"))]
+        assert found
+        for example in found:
+            accept(example[: example.index(">")] if ">" in example else example)
