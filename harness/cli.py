@@ -16,7 +16,7 @@ COMMANDS = {
     "list": ("harness.commands.listing", "what there is: scenarios, targets, broker profiles"),
     "show": ("harness.commands.listing", "one scenario, target or profile in full"),
     "doctor": ("harness.commands.doctor", "what is missing on this machine, each with its fix"),
-    "build": ("harness.commands.make", "build a target's firmware"),
+    "build": ("harness.commands.build", "build a target's firmware"),
     "flash": ("harness.commands.flash", "put the firmware onto a board"),
     "run": ("harness.commands.run", "run scenarios on a target"),
     "explain": ("harness.commands.explain", "diagnose evidence somebody already has"),
