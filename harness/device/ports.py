@@ -32,6 +32,8 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KE
 
 IN_USE = "another client may read this port: ser2net serves one at a time"
 
+FAR = "is ser2net or the exporter running there, and is this the URL of its port?"
+
 PortList = Callable[[], Iterable[Any]]
 """pyserial's `comports`: objects with device, serial_number, location."""
 
@@ -48,10 +50,11 @@ class _Tty(_Keeps, serial.Serial): ...
 
 
 class _Quiet(rfc2217.Serial):
-    """pyserial's reading thread ends with a traceback when the far end hangs up while they still negotiate."""
+    """pyserial's reading thread ends with a traceback when the far end hangs up while they still negotiate (OSError),
+    or ends a negotiation that it did not begin (TypeError). Who reads is told that the thread has died."""
 
     def _telnet_read_loop(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, TypeError):
             super()._telnet_read_loop()  # type: ignore[misc]
 
 
@@ -120,7 +123,8 @@ def leftover(port: object) -> bytes:
 
 def _refused(name: str, url: str, error: Exception) -> LabError:
     shown = f"{name} ({url})" if name.startswith("usb:") else name
-    number = getattr(error, "errno", None)
+    # Of a network port pyserial tells the text alone; the error itself lies behind it.
+    number = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
     if number in (errno.EAGAIN, errno.EWOULDBLOCK):  # flock of another reader
         return LabError(
             "lab.board_busy", f"{shown}: another program reads this port", "end it; `hil boards` may name it"
@@ -128,10 +132,10 @@ def _refused(name: str, url: str, error: Exception) -> LabError:
     hint = {
         errno.EACCES: "join the group that owns the port (often `dialout`), then log in anew",
         errno.ENOENT: "is the board plugged in? `hil boards --scan` lists the ports there are",
-        errno.ECONNREFUSED: "is ser2net or the exporter running there?",
+        errno.ECONNREFUSED: FAR,
         errno.EPIPE: IN_USE,
         errno.ECONNRESET: IN_USE,
-    }.get(number or 0, "`hil boards --scan` lists the ports there are")
+    }.get(number or 0, FAR if "://" in url else "`hil boards --scan` lists the ports there are")
     return LabError("lab.serial_missing", f"{shown}: {' '.join(str(error).split())[:300]}", hint)
 
 

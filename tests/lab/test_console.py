@@ -165,6 +165,7 @@ def test_ports_that_are_not_there(name: str) -> None:
     with pytest.raises(LabError) as caught:
         ports.open_port(name, 115200)
     assert caught.value.cause == "lab.serial_missing" and caught.value.fix
+    assert ("ser2net" in caught.value.fix) == ("://" in name), "the next step is one for this port"
     assert str(caught.value).isprintable()
 
 
@@ -321,6 +322,18 @@ def test_real_ser2net_a_flood_and_a_restart(uart: Uart, tmp_path: Path) -> None:
     said = log.read_text()
     assert all(row.decode().strip() in said for row in flood), "lines were lost"
     assert said.index(" is gone") < said.index("is back; nothing was read for") < said.index("after the restart")
+
+
+def test_a_server_that_talks_no_telnet_ends_no_thread_with_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        noise = threading.Thread(target=lambda: listener.accept()[0].sendall(b"noise \xff\xf0 \xff\xfb\x01 noise"))
+        noise.start()
+        with pytest.raises(LabError) as caught:
+            ports.open_port(f"rfc2217://127.0.0.1:{listener.getsockname()[1]}", 115200)
+        noise.join(5)
+    assert caught.value.cause == "lab.serial_missing" and not died
 
 
 def steady(log: Path, console: Console) -> bool:
