@@ -276,7 +276,7 @@ def _interpret(bench: Bench, item: PlanItem, collected: Collected) -> Seen:
     fit = compare(dict(hello), collected.listener) if hello is not None and collected.listener.tls else None
     return Seen(
         item=item, target=bench.target, events=events, shim=collected.said, end=collected.end,
-        diagnosis=with_trouble(diagnosis, collected.end), fit=fit, settings=collected.settings,
+        diagnosis=with_trouble(diagnosis, collected.end, collected.said), fit=fit, settings=collected.settings,
         foreign_lines=collected.foreign_lines,
     )  # fmt: skip
 
@@ -285,7 +285,7 @@ TROUBLE = {"hang": "device.hang", "late": "device.hang", "fault": "device.hard_f
            "reset": "device.watchdog_reset", "silent": "device.silent"}  # fmt: skip
 
 
-def with_trouble(diagnosis: Diagnosis, end: DeviceEnd) -> Diagnosis:
+def with_trouble(diagnosis: Diagnosis, end: DeviceEnd, said: tuple[Said, ...] = ()) -> Diagnosis:
     """What the session with the device saw of its end comes first: the UART's text alone cannot tell a hang."""
     if end.kind == "done":
         return diagnosis
@@ -295,7 +295,8 @@ def with_trouble(diagnosis: Diagnosis, end: DeviceEnd) -> Diagnosis:
     elif end.kind == "reset" and "reset=watchdog" not in end.detail:
         wanted = "device.hard_fault"
     known = next((c for c in diagnosis.causes if c.id == wanted), None)
-    first = known or Cause(id=wanted, side="device", confidence="certain", explain=end.detail)
+    last = f"uart {said[-1].line}: `{said[-1].name}` is the last that the device said" if said else "uart: no event"
+    first = known or Cause(id=wanted, side="device", confidence="certain", evidence=(last,), explain=end.detail)
     rest = tuple(c for c in diagnosis.causes if c.id != wanted)
     return msgspec.structs.replace(diagnosis, outcome="failed", causes=(first, *rest))
 

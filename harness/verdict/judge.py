@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from harness.diagnosis import remedies
+from harness.diagnosis.vocabulary import causes as vocabulary
 from harness.model import Cause, Diagnosis, VerdictName
 from harness.scenario import Branch
 from harness.target import Known
@@ -74,9 +75,7 @@ def judge(seen: Seen) -> Ruling:
         return ruling
     match branch.outcome:
         case "skip":
-            first = seen.fit.first if seen.fit else None
-            what = f"{first.title}: nothing in common" if first else "the device does not fit the profile"
-            return Ruling(verdict="skip", why=f"not applicable: {what}", expected_alerts=branch.alerts)
+            return Ruling(verdict="skip", why=_not_applicable(seen), expected_alerts=branch.alerts)
         case "fail":
             first = seen.fit.first if seen.fit else None
             what = first.title if first else "the profile"
@@ -104,6 +103,16 @@ def choose(seen: Seen) -> Branch:
     if seen.fit is not None and seen.fit.fits is False:
         return seen.item.unfit
     return seen.item.fits
+
+
+def _not_applicable(seen: Seen) -> str:
+    """Why a row that is for the other kind of device says nothing of this one."""
+    if seen.fit is None and not seen.hellos:
+        return "skip (vacuous): the device sent no ClientHello, so whether it fits the profile is not known"
+    first = seen.fit.first if seen.fit else None
+    if first is not None:
+        return f"not applicable: {first.title}: nothing in common"
+    return "not applicable: the ClientHello fits the profile, and the row is about one that does not"
 
 
 def collapsed(seen: Seen) -> str:
@@ -207,8 +216,8 @@ def _found(finding: Finding, ruling: Ruling) -> None:
     before = ruling.verdict
     ruling.miss(finding.level, finding.text)
     if finding.cause and graded(finding.level, "must") != "pass":
-        cause = Cause(id=finding.cause, side="device", confidence="certain", evidence=finding.evidence,
-                      explain=finding.text)  # fmt: skip
+        cause = Cause(id=finding.cause, side=vocabulary()[finding.cause].side, evidence=finding.evidence,
+                      confidence="certain" if finding.sure else "possible", explain=finding.text)  # fmt: skip
         worse = WEIGHT.get(ruling.verdict, 0) > WEIGHT.get(before, 0)
         known = next((c for c in ruling.causes if c.id == finding.cause), None)
         if known is None:
@@ -224,8 +233,9 @@ def _causes(seen: Seen, branch: Branch, ruling: Ruling) -> None:
     if wanted and ruling.verdict in ("pass", "warn") and branch.outcome in ("reject", "any"):
         named = [c.id for c in (*told, *seen.diagnosis.findings)]
         if not named or named[0] not in wanted:
-            said = named[0] if named else "no cause"
-            ruling.miss("should", f"the diagnosis names {said} where it must name {' or '.join(wanted)}")
+            row = " or ".join(wanted)
+            ruling.miss("should", f"it ended for another reason than the row's: {named[0]}, not {row}" if named else
+                        f"no cause could be named; the row is about {row}")  # fmt: skip
     if ruling.verdict != "pass" or branch.outcome == "reject":
         ruling.causes += [c for c in (told or seen.diagnosis.findings) if c.id not in {x.id for x in ruling.causes}]
 
@@ -238,7 +248,8 @@ def _flood(seen: Seen, ruling: Ruling) -> None:
     if seen.foreign_lines > FLOOD:
         text = f"the device floods its UART: {seen.foreign_lines} lines that are no events"
         ruling.miss("should", text)
-        ruling.causes.append(Cause(id="device.uart_flood", side="device", confidence="certain", explain=text))
+        ruling.causes.append(Cause(id="device.uart_flood", side="device", confidence="certain", explain=text,
+                                   evidence=(f"uart: {seen.foreign_lines} lines that are no events",)))  # fmt: skip
 
 
 def _good(seen: Seen, branch: Branch) -> str:

@@ -264,3 +264,35 @@ def test_known_failures(verdict: Any, causes: list[str], today: dt.date, expecte
 
 def test_other_scenarios_are_not_touched_by_a_known_entry() -> None:
     assert with_known("fail", [cause("tls.sni_missing")], "X-2[r12]", (ENTRY,), dt.date(2026, 1, 1))[0] == "fail"
+
+
+def test_a_row_for_another_kind_of_device_says_why_it_does_not_apply() -> None:
+    other = item(fits=Branch(outcome="skip"))
+    assert "the row is about one that does not" in judge(seen(connected(), plan_item=other)).why
+    silent = judge(seen(opened(), plan_item=other, end=FAILED))
+    assert (silent.verdict, "sent no ClientHello" in silent.why) == ("skip", True)
+    unfit = item(unfit=Branch(outcome="skip"))
+    assert "nothing in common" in judge(seen([*opened(), hello(suites=[0x1234])], plan_item=unfit)).why
+
+
+def test_a_refusal_for_another_reason_is_said_so() -> None:
+    row = item(fits=Branch(outcome="reject", met=MET, cause=UNKNOWN_CA))
+    ruling = judge(seen(refused(), plan_item=row, end=FAILED, causes=(cause("device.clock_unset"),)))
+    assert ruling.verdict == "warn"
+    assert ruling.why.startswith("it ended for another reason than the row's: device.clock_unset, not server_certificate.")
+    none = judge(seen(refused(), plan_item=row, end=FAILED))
+    assert none.why == "no cause could be named; the row is about server_certificate.untrusted"
+
+
+def test_the_cause_of_a_check_has_its_side_its_evidence_and_no_more_certainty_than_it_may() -> None:
+    row = scenario(checks=("client_chain_complete",))
+    leaf = event("certificate", 0.25, side="c", count=1, chain=[{"issuer": "CN=CA", "self_signed": False}])
+    ruling = judge(seen([*connected()[:5], leaf, *connected()[5:]], plan_item=item(row)))
+    (found,) = ruling.causes
+    assert (found.id, found.side, found.confidence) == ("client_certificate.untrusted", "either", "possible")
+    assert found.evidence
+
+
+def test_a_flood_shows_how_much() -> None:
+    (flood,) = judge(seen(connected(), foreign_lines=5000)).causes
+    assert flood.evidence == ("uart: 5000 lines that are no events",)

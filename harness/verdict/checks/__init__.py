@@ -13,12 +13,14 @@ from harness.verdict.seen import Seen
 
 @dataclass(frozen=True)
 class Finding:
-    """A miss. `level` grades it (must → fail, should and advice → warn, may → note); `cause`: an id of causes.toml."""
+    """A miss. `level` grades it (must → fail, should and advice → warn, may → note); `cause`: an id of causes.toml,
+    `sure`: it was seen; else it is only what is left."""
 
     level: str
     text: str
     cause: str = ""
     evidence: tuple[str, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def client_chain_complete(seen: Seen) -> Iterable[Result]:
         elif len(chain) < 2 and not (chain and chain[0].get("self_signed")):
             issuer = str(chain[0].get("issuer", "?")) if chain else "?"
             yield Finding("must", f"only the leaf was sent; its issuer `{issuer}` is missing",
-                          "client_certificate.untrusted", (frame(certificate),))  # fmt: skip
+                          "client_certificate.untrusted", (frame(certificate),), sure=False)  # fmt: skip
 
 
 @check("RFC 8446 4.2.3, 4.4.3, 9.1")
@@ -93,7 +93,7 @@ def clock_recovers(seen: Seen) -> Iterable[Result]:
         # The clock is to blame where nothing else is seen to be: another fault keeps the device out just as well.
         cause = "" if seen.diagnosis.causes else "device.clock_unset"
         shown = (f"uart {ends[-1].line}: the run with the clock ends with {ends[-1].fields.get('result', '?')}",)
-        yield Finding("must", "does not connect after its clock was set", cause, shown)
+        yield Finding("must", "does not connect after its clock was set", cause, shown, sure=False)
 
 
 LEAST_GAP, STORM, GROWTH = 1.0, 0.5, 1.2
