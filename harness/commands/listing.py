@@ -123,4 +123,5 @@ def _show(key: str, value: Any, depth: int) -> None:
     elif isinstance(value, list):
         print(hang(f"{pad}{key}: {', '.join(map(str, value))}", depth * 2 + 2, sys.stdout))
     else:
-        print(hang(f"{pad}{key}: {value}", depth * 2 + 2, sys.stdout))
+        shown = f"{value:#010x}" if key == "address" and isinstance(value, int) else value
+        print(hang(f"{pad}{key}: {shown}", depth * 2 + 2, sys.stdout))
