@@ -43,11 +43,11 @@ def diagnose_story(story: Story) -> Diagnosis:
     if outcome == "ok":
         ordered = []
     found = sorted(_merge(c for rule in rules.FINDINGS for c in rule(story)), key=lambda c: -c.weight)
-    stack = remedies.stack_of(story)
+    stack, beside = remedies.stack_of(story), remedies.beside(story)
     return Diagnosis(
         outcome=outcome,
-        causes=tuple(_word(c, stack) for c in ordered),
-        findings=tuple(_word(c, stack) for c in found),
+        causes=tuple(_word(c, stack, beside) for c in ordered),
+        findings=tuple(_word(c, stack, beside) for c in found),
         connections=tuple(connections.describe(c) for c in story.conns),
         advice=advice.settle(story, ordered),
     )
@@ -118,7 +118,7 @@ def _merge(claims: Iterable[Claim]) -> list[Claim]:
     return list(best.values())
 
 
-def _word(claim: Claim, stack: str) -> Cause:
+def _word(claim: Claim, stack: str, beside: tuple[str, ...]) -> Cause:
     entry = vocabulary()[claim.id]
     return Cause(
         id=claim.id,
@@ -126,5 +126,5 @@ def _word(claim: Claim, stack: str) -> Cause:
         confidence=claim.confidence,
         evidence=claim.evidence,
         explain=claim.explain or entry.text,
-        fix=remedies.remedy(claim.id, stack),
+        fix=remedies.remedy(claim.id, stack, beside),
     )

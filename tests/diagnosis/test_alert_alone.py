@@ -62,6 +62,20 @@ CASES = [
     # A plain listener takes TLS for a broken packet.
     (SETUP + "nx_secure_tls_session_start 0x38\n", ("Client <unknown> disconnected due to protocol error.",),
      "protocol.tls_on_plain_port", "probable"),
+    ("mbedtls_ssl_handshake returned -0x7280\n", ("Client <unknown> disconnected due to protocol error.",),
+     "protocol.tls_on_plain_port", "probable"),
+    # The broker's log alone: who closed, in both of Mosquitto's forms; and the bench's own front end.
+    ("", ("OpenSSL Error[0]: error:0A000126:SSL routines::unexpected eof while reading",
+          "Client <unknown> disconnected: Protocol error."), "tls.closed_by_device", "possible"),
+    ("", ("Client connection from 10.0.0.2 failed: error:0A000126:SSL routines::unexpected eof while reading.",),
+     "tls.closed_by_device", "possible"),
+    ("", ("hil-sni: refused a ClientHello without server_name",
+          "OpenSSL Error[0]: error:0A0000EA:SSL routines::callback failed"), "tls.sni_missing", "probable"),
+    # Two attempts: the last one decides.
+    ("", ("OpenSSL Error[0]: error:0A000415:SSL routines::sslv3 alert certificate expired",
+          "Client <unknown> disconnected: Protocol error.",
+          "OpenSSL Error[0]: error:0A000418:SSL routines::tlsv1 alert unknown ca"),
+     "server_certificate.untrusted", "probable"),
 ]  # fmt: skip
 
 
@@ -105,3 +119,28 @@ def test_a_name_that_was_not_sent_is_not_called_unknown(tmp_path: Path) -> None:
     wire = Wire().open().hello(sni=None, extensions=[10, 11, 13]).alert("s", 112).end("s")
     found = diagnose(wire.done(), uart.read(tmp_path / "uart.log"))
     assert [c.id for c in found.causes] == ["tls.sni_missing"]
+
+
+@pytest.mark.parametrize("first", ["c", "s"])
+def test_a_broker_that_says_goodbye_instead_of_connack(first: str) -> None:
+    """Sealed, TLS 1.2. Both sides close at once, and whose FIN is seen first is a race."""
+    wire = Wire().open().hello().flight12().keys12().add("ccs", "s")
+    wire.add("sealed", "s", type=22, len=40, phase="handshake", guess="finished")
+    wire.add("sealed", "c", type=23, len=280, phase="application").add("sealed", "s", type=21, len=26, guess="alert")
+    wire.add("sealed", "c", type=21, len=26, guess="alert")
+    found = diagnose(wire.end(first, handshake="complete").done())
+    assert found.outcome == "failed"
+    assert (found.causes[0].id, found.causes[0].confidence) == ("mqtt.closed_without_connack", "possible")
+
+
+def test_tls_to_a_port_that_is_known_to_be_plain_whoever_closes() -> None:
+    for side in ("c", "s"):
+        found = diagnose(Wire().open().hello().end(side).done(), listener=Listener(source="config", tls=False))
+        assert (found.causes[0].id, found.causes[0].confidence) == ("protocol.tls_on_plain_port", "certain")
+
+
+def test_a_remedy_has_the_words_of_the_client_beside_tls(tmp_path: Path) -> None:
+    log = "mbedtls_ssl_handshake returned 0\nMQTTConnect returned 255\n"
+    (found, *_) = heard(log, tmp_path).causes
+    assert found.id == "device.connack_misparsed"
+    assert "MQTTDeserialize_connack" in found.fix

@@ -43,8 +43,16 @@ def stack_of(story: Story) -> str:
     return next((s for s in (_ALIASES.get(n, n) for n in seen) if s in STACKS), "")
 
 
-def remedy(cause: str, stack: str) -> str:
-    """What to change, in the words of the stack where there is a table for it."""
-    own = table(stack).get(cause, "")
-    common = table("generic").get(cause, "")
-    return own or common
+_BESIDE = ("paho", "coremqtt", "wiznet", "lwip")
+
+
+def beside(story: Story) -> tuple[str, ...]:
+    """The MQTT client and the socket layer that the device's log shows beside its TLS stack."""
+    seen = story.log.stacks if story.log is not None else {}
+    return tuple(s for s in (_ALIASES.get(n, n) for n in seen) if s in _BESIDE)
+
+
+def remedy(cause: str, stack: str, others: tuple[str, ...] = ()) -> str:
+    """What to change, in the words of the stack where there is a table for it, else of what is used beside it."""
+    tables = (table(name) for name in (stack, *others, "generic"))
+    return next((words[cause] for words in tables if cause in words), "")

@@ -75,6 +75,8 @@ FAILED: tuple[Rule, ...] = (
     client_certificate.refused_13_sealed,  # several, as possible only
     client_key.unsupported_by_device,  # client_certificate.unsupported
     client_key.hash_mismatch,  # tls.handshake_hash_mismatch, tls.finished_mismatch
+    alert_alone.tls_on_plain_port,  # protocol.tls_on_plain_port
+    alert_alone.name_demanded,  # tls.sni_missing
     alert_alone.decrypt_error_alone,  # the same without a capture
     handshake.device_decrypt_error,  # tls.record_corrupt, server_certificate.bad_signature
     handshake.malformed,  # tls.malformed_message

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from harness.diagnosis.facts import Story
 from harness.diagnosis.outcome import works
 from harness.diagnosis.registry import suites
-from harness.diagnosis.rules.claim import FALLBACK, LIKELY, LOGGED, MAYBE, TOLD, Claim, first_log
+from harness.diagnosis.rules.claim import FALLBACK, LIKELY, LOGGED, MAYBE, TOLD, Claim, first_log, log, uart
 from harness.diagnosis.rules.seen import from_broker
 
 
@@ -78,3 +78,35 @@ def _agreed_hash(story: Story) -> str:
             suite = suites.lookup(int(named, 16))
             return suite.hash if suite is not None else ""
     return ""
+
+
+_HANDSHAKES = ("mbedtls_ssl_handshake", "wolfssl_connect", "ssl_connect", "tls_connect")
+
+
+def tls_on_plain_port(story: Story) -> Iterable[Claim]:
+    """The handshake fails on the device, and the broker takes what it got for a broken MQTT packet."""
+    said = [e for e in story.broker if e.kind == "protocol_error" and e.client == "<unknown>"]
+    if story.has_wire or not said or any(e.code is not None for e in story.broker):
+        return
+    if story.listener is not None and story.listener.tls and story.listener.source != "inferred":
+        return
+    failed = [
+        h
+        for h in story.uart
+        if (h.code and h.api.lower() in _HANDSHAKES) or (h.name == "tls" and h.fields.get("state") == "failed")
+    ]
+    if failed:
+        yield Claim(
+            id="protocol.tls_on_plain_port",
+            confidence="probable",
+            weight=LOGGED + 3,
+            evidence=(uart(failed[0]), log(said[-1])),
+            explain="The device starts TLS, and the broker reads it as a broken MQTT packet: a plain listener.",
+        )
+
+
+def name_demanded(story: Story) -> Iterable[Claim]:
+    """The front end (harness/sni) says itself that it wants a name."""
+    said = [e for e in story.broker if e.text.startswith("hil-sni: refused")]
+    if said and not works(story):
+        yield Claim(id="tls.sni_missing", confidence="probable", weight=LOGGED + 2, evidence=(log(said[-1]),))

@@ -98,7 +98,7 @@ def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
     if conn is None or conn.version == "1.3" or conn.alerts or conn.mqtt or conn.decrypted or joined_late(conn):
         return
     alert = sealed_alert(conn, "s")
-    if alert is None or alert.get("type") != 21 or conn.sender_first != "s":
+    if alert is None or alert.get("type") != 21 or not _broker_spoke_first(conn, alert):
         return
     if any(s.get("dir") == "s" and s.get("type") == 23 for s in conn.sealed) or any(e.code for e in story.broker):
         return
@@ -113,12 +113,24 @@ def broker_refuses_sealed(story: Story) -> Iterable[Claim]:
         )
 
 
+def _broker_spoke_first(conn: Conn, alert: Event) -> bool:
+    """The broker's alert, or its close, came before the device's: whose FIN follows first is a race."""
+    if conn.sender_first != "c":
+        return conn.sender_first == "s"
+    sealed = [s for s in conn.sealed if s.get("dir") == "c" and s.get("type") == 21]
+    ends = [*sealed, *(e for e in (*conn.fins, *conn.resets) if e.get("dir") == "c")]
+    return int(alert.get("t", 0)) < min(int(e.get("t", 0)) for e in ends)
+
+
 def closed_by_log(story: Story) -> Iterable[Claim]:
     """No capture: the broker's log says that the client closed in the handshake."""
     if story.conns:
         return
     said = entries(story, "unexpected eof while reading")
-    unknown = [e for e in story.broker if e.kind == "tls_protocol_error" and e.client == "<unknown>"]
+    unknown = any(
+        e.kind == "client_connection_failed" or (e.kind == "tls_protocol_error" and e.client == "<unknown>")
+        for e in story.broker
+    )
     if said and unknown and not works(story):
         yield Claim(id="tls.closed_by_device", confidence="possible", weight=FALLBACK, evidence=(log(said[0]),))
 

@@ -28,7 +28,8 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
         known_plain = story.listener is not None and not story.listener.tls and story.listener.source != "inferred"
         if conn.gaps and not known_plain and not mqtt_log:
             continue  # what the broker said may be what is missing
-        if answer is None and (not is_cut_by_broker(conn) or _speaks_tls(story, conn)):
+        silent = known_plain and not conn.payload("s")  # then it is no matter who loses patience first
+        if answer is None and not silent and (not is_cut_by_broker(conn) or _speaks_tls(story, conn)):
             continue
         if story.listener is not None and story.listener.tls and story.listener.source != "inferred" and not mqtt_log:
             continue

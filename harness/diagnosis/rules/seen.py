@@ -52,7 +52,7 @@ def from_device(story: Story, conn: Conn | None) -> Seen | None:
                 frame=alert.frame,
             )
     place = conn_place(conn, "c")
-    for entry in story.broker:
+    for entry in reversed(story.broker):  # the last attempt decides
         if entry.alert is not None and entry.alert not in (0, 90):
             where = end_frame(conn, "c")
             return Seen(code=entry.alert, evidence=(log(entry),), exact=False, position=place, frame=where)
