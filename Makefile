@@ -37,4 +37,4 @@ size: setup ## code and RAM of the shim on Cortex-M33 against its bound
 	@setup/size.sh
 
 clean: ## what was built, not what was installed
-	rm -rf build/host build/asan build/fuzz build/fw
+	rm -rf build/host build/asan build/fuzz build/fw build/lint

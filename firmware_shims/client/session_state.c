@@ -203,7 +203,8 @@ int hil_session_pump(uint32_t start, uint32_t timeout) {
             return hil_session_violation(rc);
         if (rc > 0) {
             hil_session.heard_ms = hil_board_ms();
-            return handle(&hil_session.packet);
+            rc = handle(&hil_session.packet);
+            return rc != HIL_PUMP_LOST && keep_alive() != 0 ? HIL_PUMP_LOST : rc;
         }
         uint32_t gone = hil_board_ms() - start;
         if (keep_alive() != 0)
@@ -222,12 +223,13 @@ int hil_session_await(enum hil_mqtt_type type, uint16_t id) {
         int got = hil_session_pump(start, hil_settings.timeout);
         if (got == HIL_PUMP_LOST)
             return -1;
-        if (got == HIL_PUMP_TIMEOUT) {
+        if (got == (int)type && (id == 0 || hil_session.packet.id == id))
+            return 0;
+        /* A peer may send other packets without end. */
+        if (got == HIL_PUMP_TIMEOUT || hil_board_ms() - start >= hil_settings.timeout) {
             hil_link_close(HIL_CLOSE_ORDERLY);
             hil_session.connected = false;
             return hil_fail("mqtt", HIL_NET_TIMEOUT, true);
         }
-        if (got == (int)type && (id == 0 || hil_session.packet.id == id))
-            return 0;
     }
 }

@@ -101,6 +101,26 @@ def test_silence_is_bounded(dut: Device) -> None:
     assert run.all("tick")
 
 
+FLOODS = {"messages": b"\x30\x04\x00\x01tx" * 500, "ping responses": b"\xd0\x00" * 1500}
+
+
+@pytest.mark.parametrize(("script", "flood"), [("connect;sub0", "ping responses"), ("connect;idle:1000", "messages")])
+def test_a_peer_that_never_stops_talking_stops_no_clock(dut: Device, script: str, flood: str) -> None:
+    """A broker sends well-formed packets without end: a step has its bound all the same."""
+
+    def act(client: socket.socket) -> None:
+        client.recv(4096)
+        client.sendall(b"\x20\x02\x00\x00")
+        until = time.monotonic() + 9
+        while time.monotonic() < until:
+            client.sendall(FLOODS[flood])
+
+    with stranger(act) as port:
+        run = dut.run(port=port, tls_min="none", script=script, timeout=1000)
+    assert run.events[-1].ms - run.events[0].ms < 6000
+    assert run.one("done")["stage"] == ("mqtt" if "sub0" in script else "script"), run.brief()[-2000:]
+
+
 def test_refused(dut: Device) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
