@@ -105,7 +105,10 @@ def failure_block(verdict: Verdict, *, colour: bool, relative_to: Path | None = 
         sealed = ", encrypted" if alert.encrypted else ""
         said = f"{alert.sender} sent {level} {alert.name} ({alert.code}, 0x{alert.code:02x}){sealed}"
         lines += _wrap("  alert   ", f"{said}, frame {alert.frame}", width)
-    if verdict.differences:
+    if verdict.differences and all(diff.common for diff in verdict.differences):
+        names = ", ".join(diff.dimension.replace("_", " ") for diff in verdict.differences)
+        lines += _wrap("  hello   ", f"fits profile {verdict.profile}: {names}", width)
+    elif verdict.differences:
         lines.append("  ClientHello against profile " + plain(verdict.profile))
         lines += ["  " + line for line in difference_lines(verdict.differences, width - 2)]
     for number, cause in enumerate(verdict.causes[:3]):

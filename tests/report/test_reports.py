@@ -116,6 +116,12 @@ def test_terminal_block_has_what_a_person_needs() -> None:
     assert "a/uart.log" in block
 
 
+def test_sets_that_all_meet_take_one_line() -> None:
+    met = failed().differences[1:]
+    block = terminal.failure_block(failed(differences=met), colour=False)
+    assert "  hello     fits profile r12-chacha: versions\n" in block and "in common: " not in block
+
+
 def test_a_narrow_terminal_gets_narrow_lines() -> None:
     long = failed(why="word " * 60, differences=(
         SetDifference(dimension="suites", offered=("TLS_AES_128_GCM",) * 9, accepted=("C",), common=()),
