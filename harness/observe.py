@@ -29,8 +29,9 @@ def port(target: Target) -> int | None:
     return None if target.level == "command" else target.network.broker_port or PORT
 
 
-def watch(tty: Console, running: RunningBroker, target: Target) -> DeviceEnd:
-    """From the reset on, until its first connection has ended. `silent` when its boot pattern never came."""
+def watch(tty: Console, running: RunningBroker, target: Target, address: str = "") -> DeviceEnd:
+    """From the reset on, until its first connection has ended. `silent` when its boot pattern never came. `address`:
+    the device's own, where it is known: others may call the same broker."""
     limits = target.limits
     until = time.monotonic() + limits.boot_ms / 1000
     if target.console.boot:
@@ -41,7 +42,8 @@ def watch(tty: Console, running: RunningBroker, target: Target) -> DeviceEnd:
             return DeviceEnd("silent", detail=str(error))
         until = time.monotonic()
     until += limits.connect_ms / 1000
-    if running.wait_log(CALLED, max(0.1, until - time.monotonic())) is None:
+    called = f"{CALLED} {re.escape(address)}:" if address else CALLED
+    if running.wait_log(called, max(0.1, until - time.monotonic())) is None:
         return DeviceEnd("done", result="failed", stage="tcp", detail=f"it called no broker at port {running.port}")
     running.wait_log(ENDED, SETTLE)
     return DeviceEnd("done")

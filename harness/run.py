@@ -160,9 +160,8 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
         live = None
         if board.capture_interface is not None:
             comment = f"hil {item.node} {bench.run_dir.name}"
-            live = stack.enter_context(
-                capture(board.capture_interface, f"tcp port {running.port}", capture_file, comment)
-            )
+            only = f"tcp port {running.port}" + (f" and host {board.device_address}" if board.device_address else "")
+            live = stack.enter_context(capture(board.capture_interface, only, capture_file, comment))
         tty = stack.enter_context(console(board.console_path, workdir / "uart.log", baud=board.baud))
         shim = Shim(tty, alive=board.alive, last_words=board.last_words, silence=bench.target.limits.silence_ms / 1000)
         bench.step("boot")
@@ -181,7 +180,7 @@ def _collect(bench: Bench, item: PlanItem, workdir: Path) -> Collected:
                 end = _play(shim, item)
             else:
                 bench.step("observe")
-                end = observe.watch(tty, running, bench.target)
+                end = observe.watch(tty, running, bench.target, board.device_address)
         except CommandRefused as error:
             refused = f"the shim does not do what the stimulus needs: {error}"
             end = DeviceEnd("gone", detail=str(error))

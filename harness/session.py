@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness import firmware, package, scenario, store
+from harness import firmware, observe, package, scenario, store
 from harness.device.boards import check_entry, emulated, self_made, source
+from harness.device.wiring import LOOPBACK
 from harness.errors import (
     EXIT_FAILED,
     EXIT_FLAKY,
@@ -161,8 +162,22 @@ def claimed(options: Options, targets: tuple[Target, ...], say: Callable[[str], 
             check_entry(entry, target)
     return pool.claim(
         wanted, lab, f"hil run --target {','.join(wanted)}", wait=options.wait, most=options.boards,
-        partial=options.all_boards, say=say,
+        partial=options.all_boards, say=say, calls=_calls(targets),
     )  # fmt: skip
+
+
+def _calls(targets: tuple[Target, ...]) -> Callable[[inventory.BoardEntry], str]:
+    """What a board's firmware calls where nobody can tell it another port (harness/observe.py); "" elsewhere."""
+    fixed = {target.id: target for target in targets if observe.port(target) is not None}
+
+    def place(entry: inventory.BoardEntry) -> str:
+        target = fixed.get(entry.target)
+        if target is None:
+            return ""
+        here = LOOPBACK if entry.uplink or entry.virtual else entry.broker_address or target.network.broker_address
+        return f"{here}:{observe.port(target)}"
+
+    return place
 
 
 def run_folder(name: str) -> Path:

@@ -13,7 +13,7 @@ class Board(Protocol):
     `console_path`: what pyserial opens (path or URL), there before `start`; `baud`: its bit rate. `broker_address`:
     where the device reaches a broker that runs on this host; `listen_address`: where that broker listens.
     `capture_interface`: the interface that carries the device's packets, or None when the board itself records them
-    (`collect_capture`).
+    (`collect_capture`). `device_address`: the device's own, where that interface may carry others' packets; "" else.
     """
 
     console_path: str
@@ -21,6 +21,7 @@ class Board(Protocol):
     broker_address: str
     listen_address: str
     capture_interface: str | None
+    device_address: str
 
     def start(self) -> None:
         """Powers it up. The console is open by then, so the first line is not lost. LabError when it cannot."""

@@ -30,6 +30,7 @@ class NativeBoard:
     """A `Board`; made by `native_board`."""
 
     capture_interface: str | None = "lo"
+    device_address = ""
     listen_address = LOOPBACK
     baud = 115200  # a pty has none
     more: tuple[tuple[str, int], ...] = ()  # arguments whose value is a descriptor the process inherits

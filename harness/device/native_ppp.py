@@ -24,6 +24,7 @@ class NativePppBoard(NativeBoard):
     """A `Board`; made by `native_ppp_board`. Its packets are in the uplink's capture."""
 
     capture_interface: str | None = None
+    device_address = ""
 
     def __init__(self, image: Path, workdir: Path) -> None:
         super().__init__(image, workdir, uplink.HOST_ADDRESS)

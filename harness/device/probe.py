@@ -60,6 +60,7 @@ class ProbeBoard:
         self.broker_address = wiring.broker_address
         self.listen_address = wiring.listen_address
         self.capture_interface = wiring.capture
+        self.device_address = wiring.device_address
 
     def halt(self) -> None:
         """Stops it, whatever it does; one that is programmed by hand runs on until its power goes."""

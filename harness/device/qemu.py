@@ -52,6 +52,7 @@ class QemuBoard:
     """A `Board`; made by `qemu_board`, which starts the process and ends it."""
 
     capture_interface: str | None = None  # the wire is inside: see collect_capture
+    device_address = ""
     listen_address = BROKER
     baud = 115200  # a pty has none
 

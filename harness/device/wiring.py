@@ -39,6 +39,7 @@ class Wiring:
     capture: str | None
     broker_address: str
     listen_address: str
+    device_address: str = ""
     alive: Callable[[], bool] = lambda: True
     power: Callable[[], None] | None = None  # off and on again; None: only a hand can
 
@@ -65,7 +66,7 @@ def wired(entry: BoardEntry, target: Target) -> Wiring:
     return Wiring(
         board=entry.id, rig=rig, console=entry.serial, baud=entry.baud or target.console.baud, uplink=entry.uplink,
         framing=_framing(target), capture=None if entry.uplink else entry.capture, broker_address=address,
-        listen_address=LOOPBACK if entry.uplink else address, power=cycle,
+        listen_address=LOOPBACK if entry.uplink else address, device_address=entry.device_address, power=cycle,
     )  # fmt: skip
 
 

@@ -69,9 +69,13 @@ def claim(
     most: int = 0,
     partial: bool = False,
     say: Callable[[str], None] = lambda text: None,
+    calls: Callable[[BoardEntry], str] = lambda entry: "",
 ) -> Claims:
     """Holds the free boards of each target, `most` at most (0: all). All targets or none: who waits holds nothing, so
     that two runs that want the same boards never wait for each other.
+
+    `calls`: the address and port that a board's firmware holds, "" where it is told one. Two boards that call the same
+    would meet in one broker, so a run has one of them; `say` names the others.
 
     BoardBusy when all boards of a target are held after `wait` seconds, BoardQuarantined when all are set aside,
     LabError when none is there or none attached. `partial`: such targets are noted in `refused`; raises if nothing is
@@ -82,10 +86,12 @@ def claim(
     while True:
         claims = Claims()
         busy: BoardBusy | None = None
+        called: dict[str, str] = {}
+        idle: list[str] = []
         try:
             for target in targets:
                 try:
-                    claims.add(target, _claim_target(target, lab, reason, most))
+                    claims.add(target, _claim_target(target, lab, reason, most, calls, called, idle))
                 except BoardBusy as error:
                     busy = busy or error
                     claims.refused[target] = error
@@ -111,11 +117,17 @@ def claim(
         time.sleep(min(left, random.uniform(0.1, 0.4)))  # noqa: S311 (flock on several files has no wait of its own)
     if not len(claims):
         raise next(iter(claims.refused.values()))
+    for text in idle:
+        say(text)
     return claims
 
 
-def _claim_target(target: str, lab: Mapping[str, BoardEntry], reason: str, most: int) -> list[Lease]:
-    """At least one lease. The order of the checks: what is not there, what is set aside, what is held."""
+def _claim_target(
+    target: str, lab: Mapping[str, BoardEntry], reason: str, most: int, calls: Callable[[BoardEntry], str],
+    called: dict[str, str], idle: list[str],
+) -> list[Lease]:  # fmt: skip
+    """At least one lease. The order of the checks: what is not there, what is set aside, what is held. `called`: by
+    what it calls, the board of this run that does; `idle`: who is left out for it."""
     known = of_target(target, dict(lab))
     if not known:
         raise LabError(
@@ -129,8 +141,14 @@ def _claim_target(target: str, lab: Mapping[str, BoardEntry], reason: str, most:
     for entry in there:
         if most and len(held) == most:
             break
+        place = calls(entry)
+        if place in called:
+            idle.append(f"{entry.id} is left out: its firmware calls {place}, as that of {called[place]} does")
+            continue
         try:
             held.append(_acquired(entry, reason))
+            if place:
+                called[place] = entry.id
         except BoardBusy as error:
             busy = busy or error
         except LabError as error:
@@ -146,6 +164,10 @@ def _claim_target(target: str, lab: Mapping[str, BoardEntry], reason: str, most:
     for gone in absent.values():
         if gone is not None:
             raise gone
+    if there:
+        raise LabError("lab.board_busy", f"{target}: {idle[-1]}",
+                       "run the targets one after the other, or give each board a broker_address of its own"
+                       )  # fmt: skip
     quarantine.check(known[0].id)
     raise LabError("lab.board_busy", f"{target}: the boards changed while they were looked at", "start the run again")
 

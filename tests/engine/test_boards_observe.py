@@ -10,6 +10,7 @@ import os
 import pty
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -229,3 +230,57 @@ def test_commands_that_cannot_be_are_refused_before_anything_is_built(
     entry(bench, 'runner = "command"', f"runner_params = {json.dumps(params)}")
     code, given, said = run(bench, IMAGE, "CH-08")
     assert code == 4 and not given and says in said and said.count("\n") == 1, said
+
+
+def test_two_boards_with_one_image_do_not_meet_in_one_broker(bench: Path) -> None:
+    """Each calls the address and port in its firmware: one of them is in the run, and the other is named."""
+    (bench / "second").mkdir()
+    other = StandIn(bench / "second")
+    try:
+        lab = bench / "lab.toml"
+        second = lab.read_text().replace('"desk"', '"desk2"')
+        lab.write_text(lab.read_text() + "\n".join(
+            f'serial = "{other.console}"' if line.startswith("serial") else line for line in second.splitlines()
+        ))  # fmt: skip
+        code, given, said = run(bench, IMAGE, "CH-08", "CH-16", "T12-07", "CH-01")
+    finally:
+        other.close()
+    assert code == 0 and {v["verdict"] for v in given.values()} == {"pass"}, said
+    assert f"desk2 is left out: its firmware calls 127.0.0.1:{os.environ['STANDIN_PORT']}, as that of desk" in said
+
+
+@contextlib.contextmanager
+def stranger() -> Iterator[None]:
+    """Another device, at 127.0.0.2, that calls the same broker all the time, and well."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.wait(0.05):
+            with contextlib.suppress(OSError):
+                to = ("127.0.0.1", int(os.environ["STANDIN_PORT"]))
+                with socket.create_connection(to, 1.0, ("127.0.0.2", 0)) as link, context.wrap_socket(link):
+                    pass
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_what_another_device_sends_is_not_this_ones(bench: Path) -> None:
+    entry(bench, 'runner = "command"', 'device_address = "127.0.0.3"')
+    with stranger():
+        code, given, said = run(bench, "#!/bin/sh\necho firmware 1.0\nexec sleep 600\n", "CH-08")
+    assert code == 1 and given["CH-08"]["causes"][0]["id"] == "network.no_traffic", said
+
+
+def test_beside_another_device_this_one_is_judged(bench: Path) -> None:
+    entry(bench, 'runner = "command"', 'device_address = "127.0.0.3"')
+    with stranger():
+        code, given, said = run(bench, IMAGE, "CH-08", options="-bind 127.0.0.3:0")
+    assert code == 0 and given["CH-08"]["verdict"] == "pass", said

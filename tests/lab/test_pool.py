@@ -105,6 +105,26 @@ def test_quarantine() -> None:
     claims.release()
 
 
+def test_two_boards_that_call_the_same_broker_are_not_in_one_run() -> None:
+    """Unmodified firmware: its broker's address and port are in it."""
+    said: list[str] = []
+    same = {"a1": "10.0.0.1:8883", "a2": "10.0.0.1:8883", "a3": "10.0.0.2:8883", "b1": "10.0.0.1:8883"}
+    claims = pool.claim(["h563"], LAB, "run", calls=lambda entry: same[entry.id], say=said.append)
+    assert claims.boards == {"h563": ("a1", "a3")} and holder("a2") is None
+    assert said == ["a2 is left out: its firmware calls 10.0.0.1:8883, as that of a1 does"]
+    claims.release()
+    held = acquire("a1", "x")
+    claims = pool.claim(["h563"], LAB, "run", calls=lambda entry: same[entry.id])
+    assert claims.boards == {"h563": ("a2", "a3")}, "only who is in the run counts"
+    claims.release()
+    held.release()
+    with pytest.raises(LabError, match=r"s5d9: b1 is left out: .* as that of a1 does: run the targets one after"):
+        pool.claim(["h563", "s5d9"], LAB, "run", calls=lambda entry: same[entry.id])
+    claims = pool.claim(["h563", "s5d9"], LAB, "run", partial=True, calls=lambda entry: same[entry.id])
+    assert set(claims.boards) == {"h563"} and "b1 is left out" in str(claims.refused["s5d9"])
+    claims.release()
+
+
 # -- uses --
 
 
