@@ -5,9 +5,15 @@
 #include "hil/shim.h"
 #include "hil/sign.h"
 #include "hil/tls.h"
-#include "hil_build_id.h"
 #include "script.h"
 #include "settings.h"
+
+/* The revision in `boot`: of our CMake build, or what a project of your own defines. */
+#if !defined(HIL_BUILD_ID) && __has_include("hil_build_id.h")
+#include "hil_build_id.h"
+#elif !defined(HIL_BUILD_ID)
+#define HIL_BUILD_ID "unknown"
+#endif
 
 #define WAIT_MS  60000u
 #define LIST_MAX 190u /* bytes of a list in one line */
