@@ -71,6 +71,25 @@ def test_strangers_bytes(dut: Device, what: str) -> None:
     assert dut.line("SET port 1").name == "ok"
 
 
+RECORDS = {"warnings": b"\x15\x03\x03\x00\x02\x01\x70", "hello requests": b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"}
+
+
+@pytest.mark.parametrize("what", RECORDS)
+def test_records_without_end(dut: Device, what: str) -> None:
+    """Warnings and HelloRequests (RFC 5246 7.4.1.1) may be passed over, but not for ever."""
+
+    def act(client: socket.socket) -> None:
+        client.recv(4096)
+        until = time.monotonic() + 9
+        while time.monotonic() < until:
+            client.sendall(RECORDS[what] * 2000)
+
+    with stranger(act) as port:
+        run = dut.run(port=port, script="connect", timeout=700)
+    assert run.one("done")["stage"] == "tls"
+    assert run.events[-1].ms - run.events[0].ms < 6000  # three bounds of a handshake, and a close
+
+
 def test_random_bytes(dut: Device) -> None:
     noise = random.Random(3)  # noqa: S311 (test data)
 
