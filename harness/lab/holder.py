@@ -91,12 +91,7 @@ def let_go(board: str) -> lease.Holder | None:
     return who
 
 
-def is_manual(who: lease.Holder, board: str) -> bool:
-    """Whether `hil lock` holds it, and not a run."""
-    return who.host == socket.gethostname() and _is_holder(who.pid, board, anybody=True)
-
-
-def _is_holder(pid: int, board: str, *, anybody: bool = False) -> bool:
+def _is_holder(pid: int, board: str) -> bool:
     """Whether process `pid` is one of these for `board`, and ours."""
     folder = Path(f"/proc/{pid}")
     try:
@@ -105,7 +100,7 @@ def _is_holder(pid: int, board: str, *, anybody: bool = False) -> bool:
     except OSError:
         return False
     wanted = [b"-m", MODULE.encode(), board.encode()]
-    return words[1:4] == wanted and (mine or anybody or os.getuid() == 0)
+    return words[1:4] == wanted and (mine or os.getuid() == 0)
 
 
 def _free(board: str) -> bool:

@@ -33,7 +33,6 @@ def test_it_holds_until_let_go() -> None:
     pid = holder.hold("b1", "soldering")
     who = lease.holder("b1")
     assert who is not None and (who.pid, who.reason, who.host) == (pid, "soldering", socket.gethostname())
-    assert holder.is_manual(who, "b1")
     with pytest.raises(BoardBusy, match="soldering"), lease.lease("b1", "me"):
         pytest.fail("two have it")
     assert holder.let_go("b1") == who
@@ -95,8 +94,6 @@ def test_a_run_is_not_ended_by_unlock() -> None:
         with pytest.raises(BoardBusy, match="nightly, which is no `hil lock` of yours"):
             holder.let_go("b1")
         assert run.poll() is None and not free("b1")
-        who = lease.holder("b1")
-        assert who is not None and not holder.is_manual(who, "b1")
     assert free("b1")
 
 
