@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.model import Cause
 from harness.verdict.checks import REGISTRY, Finding, Vacuous
 from harness.verdict.seen import ShimEvent
 from tests.engine.samples import connected, event, hello, opened, seen
@@ -215,6 +216,9 @@ def test_silence_until_the_broker_closes_is_a_missed_keep_alive() -> None:
     found = results("keep_alive_kept", [CONNECT, event("rst", 8.0, side="s")], settings=KEEP)
     (miss,) = (r for r in found if isinstance(r, Finding))
     assert (miss.level, miss.cause, len(miss.evidence)) == ("must", "mqtt.keepalive_timeout", 2)
+    gated = Cause(id="device.read_gated_on_socket", side="device", confidence="probable")
+    found = results("keep_alive_kept", [CONNECT, event("fin", 9.0, side="c")], settings=KEEP, causes=(gated,))
+    assert [r.cause for r in found if isinstance(r, Finding)] == [""]  # it waited for what it never read
 
 
 def test_a_session_that_ended_early_for_another_reason_missed_no_keep_alive() -> None:

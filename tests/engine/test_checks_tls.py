@@ -78,11 +78,18 @@ def test_a_clock_that_is_set_lets_the_device_in() -> None:
     assert clock(connected(), FAILED, WELL) == []  # the first run did not even send a ClientHello
 
 
-def test_a_session_before_the_clock_is_seen_although_its_run_failed_later() -> None:
-    twice = [*connected(), *(e | {"conn": 2} for e in connected())]
-    (found,) = clock(twice, FAILED, WELL)
-    assert found.cause == "server_certificate.accepted_expired"
-    assert any(e.startswith("frame ") for e in found.evidence)
+def test_a_handshake_before_the_clock_is_seen_although_its_run_failed_later() -> None:
+    through = ShimEvent("tls", {"state": "ok"}, line=7)
+    (found,) = clock(connected(), through, FAILED, WELL)
+    assert (found.cause, found.evidence) == ("server_certificate.accepted_expired", ("uart 7: tls state=ok",))
+
+
+def test_a_session_with_the_clock_is_not_taken_for_one_without() -> None:
+    """It is on the wire, and its run failed for another reason: a CONNACK that the device could not read."""
+    through, misparsed = ShimEvent("tls", {"state": "ok"}), Cause(
+        id="device.connack_misparsed", side="device", confidence="probable")  # fmt: skip
+    found = clock(connected(), FAILED, through, FAILED, causes=(misparsed,))
+    assert [f.cause for f in found] == [""]
 
 
 @pytest.mark.parametrize("end", [alert(0.7, "client", 80), event("fin", 0.7, side="c"), event("rst", 0.7, side="s")])

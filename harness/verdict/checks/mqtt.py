@@ -246,12 +246,14 @@ def keep_alive_kept(seen: Seen) -> Iterable[Result]:
         yield Finding("must", f"CONNECT declares {declared[0].get('keepalive')} s, configured is {keepalive}", "",
                       (frame(declared[0]),))  # fmt: skip
     silent = False
+    told = [c.id for c in seen.diagnosis.causes]  # where another fault is seen, silence is what it leads to
+    cause = "mqtt.keepalive_timeout" if not told or "mqtt.keepalive_timeout" in told else ""
     for before, after in itertools.pairwise([*sent, *_end(seen, sent[-1])]):
         gap = (after["t"] - before["t"]) / NS
         if before.get("conn") == after.get("conn") and gap > keepalive + KEEPALIVE_TOLERANCE:
             silent = True
             yield Finding("must", f"{gap:.2f} s without a packet, keep-alive is {keepalive} s",
-                          "mqtt.keepalive_timeout", (frame(before), frame(after)))  # fmt: skip
+                          cause, (frame(before), frame(after)))  # fmt: skip
     pings = seen.mqtt("c", "PINGREQ")
     if (sent[-1]["t"] - sent[0]["t"]) / NS < 2 * keepalive:
         yield Vacuous(f"the session was shorter than twice the keep-alive of {keepalive} s")

@@ -83,12 +83,14 @@ def clock_recovers(seen: Seen) -> Iterable[Result]:
         yield Vacuous("the device did not run twice")
         return
     accepted = seen.accepted()
-    sessions = {e.get("conn") for e in accepted}
-    due = ends[-1].fields.get("result") == "ok"  # one of the sessions came with the clock
-    if ends[0].fields.get("result") == "ok" or len(sessions) > due:
-        shown = (f"uart {ends[0].line}: the first run ends", *(f"{frame(e)}: CONNACK" for e in accepted[:1]))
+    first = list(seen.shim)[: list(seen.shim).index(ends[0]) + 1]
+    good = (("tls", "state", "ok"), ("done", "result", "ok"))
+    through = [e for e in first if any(e.name == name and e.fields.get(key) == value for name, key, value in good)]
+    if through:
         yield Finding("must", "connected without a clock: the dates of the certificate are not checked",
-                      "server_certificate.accepted_expired", shown)  # fmt: skip
+                      "server_certificate.accepted_expired",
+                      (f"uart {through[0].line}: {through[0].name} "
+                       + " ".join(f"{k}={v}" for k, v in through[0].fields.items()),))  # fmt: skip
     if not accepted or ends[-1].fields.get("result") != "ok":
         # The clock is to blame where nothing else is seen to be: another fault keeps the device out just as well.
         cause = "" if seen.diagnosis.causes else "device.clock_unset"
