@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness.device import backtrace, tap
 from harness.device.qmp import Qmp, QmpError, QmpEvent
-from harness.device.rebase import Dump, rebase_pcap, whole_packets_end
+from harness.device.rebase import Dump, rebase_pcap
 from harness.device.tap import BROKER, Tap
 from harness.errors import LabError, UsageError
 from harness.lab.process import spawn, stop
@@ -103,7 +103,7 @@ class QemuBoard:
         if resumed is None:
             raise self._dead("no RESUME event")
         last = self._dumps[-1]
-        self._dumps[-1] = Dump(last.path, last.base_s, resumed.time_ns, last.offset)
+        self._dumps[-1] = Dump(last.path, last.base_s, resumed.time_ns)
         self._running = True
 
     def reset(self) -> None:
@@ -200,15 +200,6 @@ class QemuBoard:
             self._process.kill()  # the machine's state is worth nothing; a power cut is one too
             stop(self._process)
         self._running = False
-
-    def mark_capture(self) -> None:
-        """Forget the packets of before: the next `collect_capture` begins here."""
-        last = self._dumps[-1]
-        try:
-            offset = whole_packets_end(last.path)
-        except (OSError, ValueError) as error:
-            raise LabError("lab.capture_failed", f"packet dump of QEMU: {error}") from error
-        self._dumps = [Dump(last.path, last.base_s, last.resume_ns, offset)]
 
     def set_link(self, up: bool) -> None:
         """Pull or plug the Ethernet cable."""

@@ -31,15 +31,14 @@ IF_TSRESOL = 9
 
 @dataclass(frozen=True)
 class Dump:
-    """One dump file of one power-on. `offset` skips packets of before (0: from the start)."""
+    """One dump file of one power-on."""
 
     path: Path
     base_s: int  # the RTC the machine was given, Unix seconds
     resume_ns: int  # host time of virtual time 0
-    offset: int = 0
 
 
-def read_pcap(stream: BinaryIO, offset: int = 0) -> Iterator[tuple[int, int, bytes]]:
+def read_pcap(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """(nanoseconds, length on the wire, bytes) of each whole packet; ends quietly at a packet still being written.
 
     ValueError when this is not the little-endian microsecond pcap of Ethernet frames that QEMU writes.
@@ -50,8 +49,6 @@ def read_pcap(stream: BinaryIO, offset: int = 0) -> Iterator[tuple[int, int, byt
     magic, _, _, _, _, _, link = PCAP_HEADER.unpack(header)
     if magic != PCAP_MAGIC or link != LINKTYPE_ETHERNET:
         raise ValueError("not a packet dump of QEMU")
-    if offset > PCAP_HEADER.size:
-        stream.seek(offset)
     while len(head := stream.read(PCAP_PACKET.size)) == PCAP_PACKET.size:
         seconds, micros, captured, length = PCAP_PACKET.unpack(head)
         if captured > MAX_PACKET:
@@ -60,15 +57,6 @@ def read_pcap(stream: BinaryIO, offset: int = 0) -> Iterator[tuple[int, int, byt
         if len(data) < captured:
             return
         yield (seconds * 1_000_000 + micros) * 1000, length, data
-
-
-def whole_packets_end(path: Path) -> int:
-    """Where the last packet that is written in full ends: a dump continued from here holds only later ones."""
-    end = PCAP_HEADER.size
-    with path.open("rb") as stream:
-        for _, _, data in read_pcap(stream):
-            end += PCAP_PACKET.size + len(data)
-    return end
 
 
 def rebase_pcap(dumps: Sequence[Dump], out: Path, comment: str = "") -> int:
@@ -87,7 +75,7 @@ def rebase_pcap(dumps: Sequence[Dump], out: Path, comment: str = "") -> int:
                 continue
             shift = dump.resume_ns - dump.base_s * 1_000_000_000
             with dump.path.open("rb") as source:
-                for stamp, length, data in read_pcap(source, dump.offset):
+                for stamp, length, data in read_pcap(source):
                     host = stamp + shift
                     fixed = struct.pack("<IIIII", 0, host >> 32, host & 0xFFFFFFFF, len(data), length)
                     target.write(_block(ENHANCED_PACKET, fixed + data + b"\0" * (-len(data) % 4)))

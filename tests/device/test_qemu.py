@@ -138,17 +138,6 @@ def test_ports_differ_from_run_to_run(images: dict[str, Image], pki: Path, tmp_p
     assert len({numbers for _, numbers in seen}) == 4
 
 
-def test_a_mark_leaves_earlier_packets_out(bench: Bench, pki: Path, tmp_path: Path) -> None:
-    with broker(pki, tls=False) as port:
-        configure(bench, pki, port, "connect;disconnect", tls__min="none")
-        bench.run()
-        bench.board.mark_capture()
-        bench.run()
-        bench.board.collect_capture(tmp_path / "second.pcapng")
-    rows = tshark(tmp_path / "second.pcapng", port, "tcp.flags", "ip.src")
-    assert [row for row in rows if int(row[0], 16) & 0x12 == 2] == [["0x0002", "10.0.2.15"]]
-
-
 def test_a_fault_names_its_place(bench: Bench, pki: Path) -> None:
     with broker(pki, tls=False) as port:
         configure(bench, pki, port, "connect;disconnect", tls__min="none", defect="hardfault")
