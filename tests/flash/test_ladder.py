@@ -265,3 +265,14 @@ def test_a_file_that_is_no_image_is_not_read_to_its_end(tmp_path: Path) -> None:
         with pytest.raises(FlashError) as caught:
             put(rig("x", "y"), path, tmp_path / "log", say=lambda _t: None, by=tool)
         assert caught.value.cause == "lab.build_failed" and tool.did == []
+
+
+def test_a_board_that_cannot_be_told_from_others_is_not_erased(image: Path) -> None:
+    """No `mcu` in the target's table: whatever hangs on that probe would lose its whole flash."""
+    tool = Scripted(*["lab.flash_failed"] * 9)
+    assert attempt(tool, image, lambda: None, mcu="").wedged
+    assert tool.did == ["program", "reset", "program", "program"]
+    own = Scripted(*["lab.flash_failed"] * 9)
+    with pytest.raises(FlashError):
+        put(rig("command", "x", mcu=""), image, image.with_name("log"), say=lambda _t: None, by=own)
+    assert "erase" in own.did, "who names a command for it wants it"

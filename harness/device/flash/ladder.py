@@ -67,7 +67,7 @@ def put(
     trouble: list[FlashError] = []
     while isinstance(done, FlashError):
         trouble.append(done)
-        rung = _next(trouble[0].cause, taken, power)
+        rung = _next(rig, trouble[0].cause, taken, power)
         if rung is None or trouble[-1].cause not in LADDER or deadline - time.monotonic() < LEAST_S:
             raise _given_up(rig, trouble, taken)
         taken.append(rung)
@@ -119,11 +119,10 @@ def _try(tool: Flasher, rig: Rig, path: Path, log: Path, say: Say, deadline: flo
         return error
 
 
-def _next(cause: str, taken: list[str], power: Callable[[], None] | None) -> Rung | None:
-    for rung in LADDER.get(cause, ()):
-        if rung not in taken and (rung != "power" or power is not None):
-            return rung
-    return None
+def _next(rig: Rig, cause: str, taken: list[str], power: Callable[[], None] | None) -> Rung | None:
+    """What cannot be told from somebody else's board is not erased; whose command erases has said that it may."""
+    cannot = {*taken, *(() if power else ("power",)), *(() if rig.mcu or rig.flasher == "command" else ("erase",))}
+    return next((rung for rung in LADDER.get(cause, ()) if rung not in cannot), None)
 
 
 def _climb(
@@ -138,7 +137,7 @@ def _climb(
             tool.recover(msgspec.structs.replace(rig, timeout_s=max(1, left // FAIR)), "reset", log)
         elif rung == "erase":
             some = msgspec.structs.replace(rig, timeout_s=max(1, left // FAIR))
-            tool.identify(some, log)  # what cannot be told from somebody else's board is not erased
+            tool.identify(some, log)
             tool.recover(msgspec.structs.replace(rig, timeout_s=left), "erase", log)
     except FlashError as error:
         return error
