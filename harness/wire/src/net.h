@@ -4,7 +4,7 @@
 #ifndef HIL_WIRE_NET_H
 #define HIL_WIRE_NET_H
 
-#include "bytes.h"
+#include "link.h"
 
 struct hil_addr {
     uint8_t b[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -86,8 +86,6 @@ union hil_packet {
 enum hil_net hil_net_decode(struct hil_fragments *frags, uint16_t link, int64_t t, struct hil_span frame,
                             uint32_t wirelen, union hil_packet *out);
 void hil_fragments_free(struct hil_fragments *f);
-/* Name of a LINKTYPE that is understood, or NULL. */
-const char *hil_link_name(uint16_t link);
 /* "192.0.2.1" or "2001:db8::1"; room of 46 bytes. */
 void hil_addr_text(const struct hil_addr *a, char *to);
 
