@@ -199,7 +199,8 @@ class Named:
 
 
 def _end(arguments: argparse.Namespace, run_dir: Path, code: int) -> int:
-    from harness.report.summary import totals_line
+    from harness.report.summary import skips_line, totals_line
+    from harness.report.terminal import hang, plain
     from harness.store import RUN, VERDICT, encode, read_run
 
     if not any(run_dir.glob(f"*/*/{VERDICT}")):
@@ -213,6 +214,8 @@ def _end(arguments: argparse.Namespace, run_dir: Path, code: int) -> int:
     distinct = len({v.id.partition("[")[0] for v in summary.verdicts if v.verdict == "pass"})
     good = f"{distinct} scenario{'' if distinct == 1 else 's'} passed"
     print(f"{totals_line(summary.totals)} ({good}) on {', '.join(summary.targets)}", file=sys.stderr)
+    if skipped := skips_line(summary.verdicts):
+        print(hang(f"skipped: {plain(skipped)}", 9, sys.stderr), file=sys.stderr)
     shown = run_dir.relative_to(Path.cwd()) if run_dir.is_relative_to(Path.cwd()) else run_dir
     print(f"report: {shown}/index.html", file=sys.stderr)
     if code == EXIT_INTERRUPTED:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from harness.model import Cause, RunSummary, Verdict
 
 ORDER = ("fail", "lab", "flaky", "warn", "known", "fixed", "pass", "skip")
+MAX_REASONS = 5  # why something was skipped
 MAX_NAMED = 4  # scenarios that one cause is printed for
 MARK = {"fail": "❌", "lab": "🔧", "flaky": "🎲", "warn": "⚠️", "known": "📌", "fixed": "✨", "skip": "⏭", "pass": "✅"}
 
@@ -21,6 +23,14 @@ def escape(text: str) -> str:
 
 def totals_line(totals: dict[str, int]) -> str:
     return ", ".join(f"{totals[name]} {name}" for name in ORDER if totals.get(name)) or "nothing ran"
+
+
+def skips_line(verdicts: Iterable[Verdict]) -> str:
+    """Why what was skipped was skipped, the most frequent reason first; "" when nothing was."""
+    reasons = Counter(v.why.removeprefix("skip ") for v in verdicts if v.verdict == "skip").most_common()
+    listed = [f"{why} ({n})" for why, n in reasons[:MAX_REASONS]]
+    rest = sum(n for _, n in reasons[MAX_REASONS:])
+    return "; ".join([*listed, *([f"others ({rest})"] if rest else [])])
 
 
 def _row(verdict: Verdict) -> str:
@@ -57,6 +67,8 @@ def render(summary: RunSummary) -> str:
         f"Started {summary.started}, finished {summary.finished}, harness {summary.git}.",
         "",
     ]
+    if skipped := skips_line(verdicts):
+        lines += [f"Skipped: {escape(skipped)}.", ""]
     notable = [v for name in ORDER[:-2] for v in verdicts if v.verdict == name]
     if notable:
         lines += ["| verdict | scenario | target / profile | alert | cause | why |", "|---|---|---|---|---|---|"]

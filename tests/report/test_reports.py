@@ -105,6 +105,14 @@ def test_markdown_keeps_its_table(tmp_path: Path) -> None:
     assert "1 fail, 1 pass" in text
 
 
+def test_skips_are_counted_by_reason() -> None:
+    many = [failed(id=f"x{n}", verdict="skip", why=f"the target lacks {'jwt' if n < 3 else n}") for n in range(12)]
+    line = summary.skips_line([failed(), *many])
+    assert line.startswith("the target lacks jwt (3); the target lacks 3 (1); ") and line.endswith("; others (5)")
+    assert summary.skips_line([failed()]) == ""
+    assert "Skipped: the target lacks jwt (3); " in summary.render(run_of(*many))
+
+
 def test_terminal_block_has_what_a_person_needs() -> None:
     block = terminal.failure_block(failed(), colour=False)
     assert "\x1b" not in block and "\x00" not in block
