@@ -144,3 +144,11 @@ def test_a_remedy_has_the_words_of_the_client_beside_tls(tmp_path: Path) -> None
     (found, *_) = heard(log, tmp_path).causes
     assert found.id == "device.connack_misparsed"
     assert "MQTTDeserialize_connack" in found.fix
+
+
+def test_what_is_only_suspected_is_not_said_as_if_it_were_known() -> None:
+    found = diagnose(Wire().open().hello().alert("s", 40).end("s").done())
+    assert found.causes
+    for one in found.causes:
+        assert one.confidence != "certain"
+        assert one.explain.startswith("What the broker accepts is not known")

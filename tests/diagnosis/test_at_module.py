@@ -137,3 +137,12 @@ def test_error_74_is_no_refused_connection_where_the_broker_saw_one(tmp_path: Pa
     refused = seen + "1795000000: OpenSSL Error[0]: error:0A000102:SSL routines::unsupported protocol\n"
     assert "at_module.socket_refused" not in [c.id for c in told(text, tmp_path, log=seen).causes]
     assert told(text, tmp_path, log=refused).causes[0].id == "tls.no_common_version"
+
+
+def test_an_identifier_that_is_missing_is_named_although_tcp_did_open(tmp_path: Path) -> None:
+    """Story 004, the second person, with the broker's log: alert 42 alone would be the name."""
+    said = ("New connection from 10.0.0.2:51572 on port 8883.",
+            "OpenSSL Error[0]: error:0A000412:SSL routines::sslv3 alert bad certificate")  # fmt: skip
+    log = "".join(f"1795000000: {line}\n" for line in said)
+    found = told(DIALOGUES["no identifier"][0], tmp_path, log=log).causes
+    assert [c.id for c in found] == ["at_module.identifier_not_binary"]

@@ -343,6 +343,7 @@ def test_closed_after_connect() -> None:
         ({"alg": "RS256", "sig_len": 64}, "jwt.algorithm_key_mismatch"),
         ({"missing": ["aud"]}, "jwt.wrong_audience"),
         ({"exp": NOW - 60, "iat": NOW - 3600, "aud": "p"}, "jwt.expired"),
+        ({"exp": 3600, "iat": NOW, "aud": "p"}, "jwt.expired"),  # the lifetime, not the moment
         ({"exp": NOW + 7200, "iat": NOW + 3600, "aud": "p"}, "jwt.issued_in_future"),
         ({"exp": NOW + 90000, "iat": NOW - 60, "aud": "p"}, "jwt.lifetime_too_long"),
         ({"exp": NOW + 60, "iat": NOW - 60, "aud": ""}, "jwt.wrong_audience"),

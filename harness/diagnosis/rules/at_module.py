@@ -183,10 +183,10 @@ def _seventy_four(story: Story, said: Dialogue, hit: UartHit) -> Iterator[Claim]
         return
     if said.loading is not None:
         return
-    if not story.has_wire and any(e.kind == "new_connection" or e.code is not None for e in story.broker):
-        return  # TCP did open
     if said.no_identifier or said.text_identifier:
         yield from _identifier(said, (uart(hit),))
+    if not story.has_wire and any(e.kind == "new_connection" or e.code is not None for e in story.broker):
+        return  # TCP did open
     refused = [c for c in failing(story) if c.refused is not None]
     wire = (frame(refused[-1].refused, "RST instead of SYN+ACK: nothing listens there"),) if refused else ()
     nothing = ("wire: no connection to a broker",) if story.has_wire and not story.conns else ()

@@ -204,8 +204,11 @@ def transport(story: Story) -> Iterable[Claim]:
                 id=cause,
                 confidence="probable" if zero else "possible",
                 weight=LIKELY + 8 if zero else LIKELY - 5,
-                evidence=(*evidence, "wire: the broker has neither closed nor sent an alert"),
-                explain="The TLS stack saw the end of a connection that is still open: its receive callback lied.",
+                evidence=(*evidence, "wire: the broker had neither closed nor sent an alert when the device gave up"),
+                explain="The TLS stack saw the end of a connection that was still open: its receive callback said 0."
+                if zero
+                else "The TLS stack may have got other bytes than those on the wire: its receive callback counts bytes "
+                "that it did not deliver.",
             )
 
 

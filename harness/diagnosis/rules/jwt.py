@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.evidence.broker_log import BrokerEntry
 
 DAY = 86_400
+LEAST_MOMENT = 366 * DAY  # s: what is less was meant as a lifetime
 SIGNATURES = {"ES256": (64,), "ES384": (96,), "RS256": (256, 384, 512), "RS384": (256, 384, 512)}  # bytes
 
 
@@ -67,7 +68,9 @@ def jwt_problems(token: dict[str, Any], now: int, against: str = "the capture") 
         yield "jwt.malformed", "iat or exp is text, not a number"
     yield from _signature(str(token.get("alg", "")), int(token.get("sig_len", 0)))
     expires, issued = token.get("exp"), token.get("iat")
-    if isinstance(expires, int) and now and expires < now:
+    if isinstance(expires, int) and now and 0 <= expires < LEAST_MOMENT:
+        yield "jwt.expired", f"exp {expires} is a moment of 1970: a lifetime, where iat + lifetime belongs"
+    elif isinstance(expires, int) and now and expires < now:
         yield "jwt.expired", f"exp {expires} is {now - expires} s before {against}"
     if isinstance(issued, int) and now and issued > now + 600:
         yield "jwt.issued_in_future", f"iat {issued} is {issued - now} s ahead of {against}"

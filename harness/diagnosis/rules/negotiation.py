@@ -246,7 +246,7 @@ def sets(story: Story) -> Iterable[Claim]:
             confidence=level,
             weight=weight,
             evidence=(frame(hello, _offer(dimension)), *base),
-            explain=_sentence(dimension, note),
+            explain=_sentence(dimension, note, named=weight >= LOGGED),
             frame=where,
         )
     if any(d.cause == "tls.no_common_group" and d.name == "certificate_curve" for d in failing_sets):
@@ -312,11 +312,13 @@ def _offer(dimension: Dimension) -> str:
     return f"{dimension.title} offered: {', '.join(dimension.offered) or 'none'}"
 
 
-def _sentence(dimension: Dimension, note: str) -> str:
+def _sentence(dimension: Dimension, note: str, named: bool) -> str:
     if dimension.accepted is not None and dimension.ok is False:
         text = f"No common {dimension.title}: the broker accepts {', '.join(dimension.accepted) or 'none'}."
-    else:
+    elif named:
         text = f"The broker found nothing common in the {dimension.title}."
+    else:
+        text = f"What the broker accepts is not known; it may have found nothing common in the {dimension.title}."
     return f"{text} {note[:1].upper()}{note[1:]}." if note else text
 
 

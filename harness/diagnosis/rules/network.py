@@ -137,7 +137,8 @@ def no_traffic(story: Story) -> Iterable[Claim]:
         confidence="possible" if not story.has_uart else "probable",
         weight=FALLBACK + 1,
         evidence=(f"capture: {packets} packets, no TCP connection",),
-        explain="The device never called the broker while the capture ran; the fault is before the network.",
+        explain="The device never called the broker, as far as the capture shows: the fault is before the network, or "
+        "the call went to an address or port that the capture leaves out.",
     )
 
 
