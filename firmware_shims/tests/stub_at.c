@@ -17,6 +17,7 @@ static size_t script_len;
 static const char *babble;
 static unsigned babbled;
 uint32_t stub_service_ms;
+bool stub_at_gone;
 
 void stub_at_input(const void *data, size_t len, size_t step) {
     input = data;
@@ -36,6 +37,7 @@ void stub_at_babble(const char *text) {
 
 void stub_at_clear(void) {
     stub_service_ms = 0;
+    stub_at_gone = false;
     stub_at_babble(NULL);
     stub_at_out_len = 0;
     stub_at_resets = 0;
@@ -72,6 +74,8 @@ int hil_at_uart_read(void *data, size_t cap, uint32_t timeout_ms) {
         memcpy(data, babble, n);
         return (int)n;
     }
+    if (n == 0 && stub_at_gone)
+        return -1;
     if (n == 0) {
         stub_ms += timeout_ms > 0 ? timeout_ms : 1;
         return 0;

@@ -2,6 +2,7 @@
 #ifndef HIL_STUB_AT_H
 #define HIL_STUB_AT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,9 @@ void stub_at_clear(void);
 
 /* Behind all input: this again and again, a piece each millisecond; NULL: silence. */
 void stub_at_babble(const char *text);
+
+/* Behind all input: the module is gone. */
+extern bool stub_at_gone;
 
 /* What each hil_service() takes. */
 extern uint32_t stub_service_ms;

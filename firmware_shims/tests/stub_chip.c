@@ -21,7 +21,7 @@ static bool on_open(void *ctx, unsigned n, bool udp, uint16_t port) {
     (void)n;
     (void)udp;
     stub_host.opened++;
-    return port != 0;
+    return port != 0 && !stub_host.no_socket;
 }
 
 static bool on_connect(void *ctx, unsigned n, const uint8_t ip[4], uint16_t port) {

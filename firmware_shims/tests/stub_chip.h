@@ -17,6 +17,7 @@ extern struct stub_host {
     size_t out_len, out_room;
     bool finished;
     unsigned opened, closed;
+    bool no_socket; /* OPEN leads nowhere */
     uint8_t ip[4];
     uint16_t port;
     uint8_t datagram[600]; /* the answer to the next UDP datagram; its number is put in place */

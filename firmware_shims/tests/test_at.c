@@ -345,6 +345,70 @@ static void lengths(void) {
     CHECK_EQ(hil_tls_recv(to, sizeof to, 0, &result), HIL_NET_TIMEOUT);
 }
 
+/* Our own certificate and key go up once, before the list; a changed one goes up again. */
+static void identity(void) {
+    static const char *const ANSWERS[] = {OK,
+                                          OK,
+                                          OK,
+                                          "AT-S.No SubjectKeyId\r\n" OK,
+                                          OK,
+                                          OK,
+                                          OK,
+                                          OK,
+                                          "AT-S.Loading:1:1\r\nAT-S.On:10.0.0.1:0\r\n" OK};
+    static const char *const AGAIN[] = {OK, OK, ("AT-S.Loading:1:1\r\nAT-S.On:10.0.0.1:0\r\n" OK)};
+    static const char *const CLOSED[] = {OK};
+    struct hil_tls_result result;
+    struct hil_tls_config config = {.host = "broker.test",
+                                    .address = "10.0.0.1",
+                                    .port = 8883,
+                                    .min_version = 12,
+                                    .ca = blob(STORY_CA),
+                                    .cert = blob("own certificate"),
+                                    .key = blob("own key"),
+                                    .epoch = 1504170338,
+                                    .timeout_ms = 1000};
+    for (int i = 0; i < 3; i++) {
+        hil_at_state.up = false; /* a fresh module */
+        stub_at_clear();
+        stub_at_input(BOOT, LEN(BOOT), 9);
+        CHECK_EQ(hil_net_up(1000), HIL_NET_OK);
+        stub_at_script(ANSWERS, COUNT(ANSWERS));
+        CHECK_EQ(hil_tls_open(&config, &result), 0);
+        CHECK(sent("AT+S.TLSCERT=Cert,15\rown certificate") && sent("AT+S.TLSCERT=Key,7\rown key"));
+        stub_at_script(CLOSED, 1);
+        hil_tls_close(true, false);
+        stub_at_out_len = 0;
+        if (i < 2)
+            stub_at_script(ANSWERS, COUNT(ANSWERS));
+        else
+            stub_at_script(AGAIN, COUNT(AGAIN));
+        if (i == 0)
+            config.cert = blob("another certificate");
+        if (i == 1)
+            config.key = blob("another key");
+        CHECK_EQ(hil_tls_open(&config, &result), 0);
+        CHECK(sent("TLSCERT=Cert,19\ranother certificate") == (i == 0));
+        CHECK(sent("TLSCERT=Key,11\ranother key") == (i == 1));
+        CHECK(sent("TLSCERT") == (i < 2));
+        stub_at_script(CLOSED, 1);
+        hil_tls_close(true, false);
+        config.cert = blob("own certificate");
+        config.key = blob("own key");
+    }
+}
+
+static void a_module_that_goes(void) {
+    static const char *const ANSWERS[] = {"AT-S.Query:0\r\n" OK};
+    struct hil_tls_result result;
+    char to[16];
+    CHECK_EQ(open_tls(0, GOOD, COUNT(GOOD), &result), 0);
+    stub_at_script(ANSWERS, COUNT(ANSWERS));
+    stub_at_gone = true;
+    CHECK_EQ(hil_tls_recv(to, sizeof to, 1000, &result), HIL_NET_LINK);
+    CHECK(!hil_at_state.up);
+}
+
 /* The bound is of the whole, not of each piece. */
 static void slow_sending(void) {
     static const char *const ANSWERS[] = {OK, OK, OK, OK, OK, OK, OK, OK};
@@ -383,6 +447,8 @@ int main(void) {
     refusals();
     data();
     lengths();
+    identity();
+    a_module_that_goes();
     slow_sending();
     without_a_module();
     return 0;

@@ -125,6 +125,59 @@ static void rooms(void) {
     }
 }
 
+static int given(void *context, const uint8_t *text, size_t len, uint8_t *sig, size_t room) {
+    const char *const *hex = context;
+    size_t n = strlen(*hex) / 2;
+    (void)text;
+    (void)len;
+    CHECK(n <= room);
+    memset(sig, 0x02, room); /* what is behind it looks like another INTEGER */
+    for (size_t i = 0; i < n; i++) {
+        unsigned value;
+        CHECK(sscanf(*hex + 2 * i, "%2x", &value) == 1);
+        sig[i] = (uint8_t)value;
+    }
+    return (int)n;
+}
+
+/* A signer's DER is as long as it says, inside and out. */
+static void shapes(void) {
+    static const char *const GOOD[] = {"3006020101020101", "300702020080020101"};
+    static const char *const BAD[] = {
+        "3006020401020304",   /* one INTEGER */
+        "3006020101020501",   /* the second is longer than what is there */
+        "3006020a01020101",   /* so is the first */
+        "300702010102010100", /* something behind it */
+        "3006020001020101",   /* of no length */
+        "3006030101020101",   /* no INTEGER */
+        "3106020101020101",   /* no SEQUENCE */
+        "3005020101020101",   /* of another length */
+        "30060201010201",     /* cut */
+    };
+    char out[1024];
+    struct hil_jwt_request request = good(HIL_JWT_ES256);
+    request.sign = given;
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
+        const char *hex = GOOD[i];
+        request.context = &hex;
+        CHECK(hil_jwt_make(out, sizeof out, &request) > 0);
+        CHECK_EQ(strlen(strrchr(out, '.') + 1), 86); /* 64 bytes */
+    }
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        const char *hex = BAD[i];
+        request.context = &hex;
+        CHECK_EQ(hil_jwt_make(out, sizeof out, &request), HIL_JWT_SHAPE);
+        CHECK(out[0] == '\0');
+    }
+    request = good(HIL_JWT_ES256);
+    request.audience = " a~";
+    CHECK(hil_jwt_make(out, sizeof out, &request) > 0);
+    request.audience = "a\x7f";
+    CHECK_EQ(hil_jwt_make(out, sizeof out, &request), HIL_JWT_TEXT);
+    request.audience = "a\x1f";
+    CHECK_EQ(hil_jwt_make(out, sizeof out, &request), HIL_JWT_TEXT);
+}
+
 static void times(void) {
     char out[1024];
     struct hil_jwt_request request = good(HIL_JWT_ES256);
@@ -152,6 +205,7 @@ int main(void) {
     each_fault(HIL_JWT_RS256);
     alphabet();
     rooms();
+    shapes();
     times();
     EVP_PKEY_free(ec);
     EVP_PKEY_free(rsa);

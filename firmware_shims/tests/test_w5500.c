@@ -48,6 +48,25 @@ static void test_start(void) {
     CHECK(strcmp(hil_net_address(), "") == 0);
 }
 
+/* A command is over when the chip says so, or is given up; and OPEN is over when the socket is open. */
+static void test_slow_chip(void) {
+    fresh();
+    chip.slow = 30;
+    uint32_t start = stub_ms;
+    CHECK_EQ(hil_w5500_command(0, HIL_W5500_CMD_CLOSE), HIL_W5500_OK);
+    CHECK_EQ(chip.sockets[0].busy, 0);
+    CHECK(stub_ms - start < HIL_W5500_COMMAND_MS);
+    chip.slow = 200;
+    start = stub_ms;
+    CHECK_EQ(hil_w5500_command(0, HIL_W5500_CMD_CLOSE), HIL_W5500_COMMAND);
+    CHECK(stub_ms - start >= HIL_W5500_COMMAND_MS && stub_ms - start < 2 * HIL_W5500_COMMAND_MS);
+    fresh();
+    stub_host.no_socket = true;
+    CHECK_EQ(hil_w5500_open(0, HIL_W5500_MODE_TCP, 50000), HIL_W5500_STATE);
+    CHECK_EQ(hil_net_connect("", "192.168.7.20", 1, 1000), HIL_NET_ERROR);
+    CHECK_EQ(hil_net_detail(), HIL_W5500_STATE);
+}
+
 static void test_connect(void) {
     static const uint8_t BROKER[] = {192, 168, 7, 20};
     connected();
@@ -276,6 +295,7 @@ int main(void) {
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = (uint8_t)(i * 7 + i / 251);
     test_start();
+    test_slow_chip();
     test_connect();
     test_send();
     test_recv();

@@ -63,6 +63,7 @@ struct w5500_model {
     /* for tests */
     bool link;              /* the cable */
     bool dead;              /* nothing answers: MISO stays low */
+    uint8_t slow;           /* how often Sn_CR is read until a command is taken, beyond once */
     uint16_t first_pointer; /* where TX and RX pointers start */
     unsigned misuse;
 };

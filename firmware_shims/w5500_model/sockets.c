@@ -189,7 +189,7 @@ static void do_discon(struct w5500_model *m, unsigned n) {
 static void command(struct w5500_model *m, unsigned n, uint8_t value) {
     struct w5500_socket *s = &m->sockets[n];
     s->reg[CR] = value;
-    s->busy = 1;
+    s->busy = (uint8_t)(1 + m->slow);
     switch (value) {
     case OPEN:
         do_open(m, n);

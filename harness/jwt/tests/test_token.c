@@ -158,7 +158,8 @@ static const char *json(const char *text) {
 
 static void strict_json(void) {
     static const char *const good[] = {"{}", " {\"a\" : [1, {\"b\":null}], \"c\":-0.5e+3} \n",
-                                       "{\"a\":\"\\u00e9\xc3\xa9\"}"};
+                                       "{\"a\":\"\\u00e9\xc3\xa9\"}", "{\"a\":true,\"b\":false}",
+                                       "{\"a\":1E-5,\"b\":1e5,\"c\":10}"};
     static const char *const bad[] = {
         "",
         "{",
@@ -166,6 +167,9 @@ static void strict_json(void) {
         "{\"a\":}",
         "{\"a\":1}x",
         "{\"a\":01}",
+        "{\"a\":-09}",
+        "{\"a\":1e+-5}",
+        "{\"a\":\"\x80\"}",
         "{\"a\":1.}",
         "{\"a\":1e}",
         "{\"a\":\"\xff\"}",
@@ -186,6 +190,16 @@ static void strict_json(void) {
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK(json(bad[i]) != NULL);
+    }
+}
+
+static void printable(void) {
+    for (size_t room = 0; room < 5; room++) {
+        char *exact = malloc(room > 0 ? room : 1); /* ASan sees a byte too many */
+        CHECK(exact != NULL);
+        hil_token_printable((const uint8_t *)"a\nb\xff", 4, exact, room);
+        CHECK(room == 0 || (strlen(exact) == room - 1 && strncmp(exact, "a?b?", room - 1) == 0));
+        free(exact);
     }
 }
 
@@ -229,6 +243,7 @@ int main(void) {
     rules();
     encoding();
     strict_json();
+    printable();
     CHECK(unlink("ec.pem") == 0 && unlink("rsa.pem") == 0 && unlink("devices") == 0 && unlink("broken") == 0);
     CHECK(chdir("/") == 0 && rmdir(folder) == 0);
     hil_keys_free(keys);
