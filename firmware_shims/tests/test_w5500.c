@@ -210,6 +210,8 @@ static void test_close(void) {
     connected(); /* the peer first: CLOSE_WAIT, LAST_ACK */
     stub_host.fin = true;
     CHECK_EQ(hil_net_recv(pattern, 1, 10), HIL_NET_CLOSED);
+    CHECK_EQ(hil_net_send("bye", 3, 100), 3); /* our half is open */
+    CHECK(stub_host.out_len == 3 && memcmp(stub_host.out, "bye", 3) == 0);
     hil_net_close(0);
     CHECK(stub_host.finished);
     CHECK_EQ(chip.misuse, 0);

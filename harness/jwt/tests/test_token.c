@@ -131,6 +131,10 @@ static void rules(void) {
           HIL_TOKEN_MALFORMED);
     CHECK(claims("{\"aud\":\"project\",\"iat\":1700000000,\"exp\":1700003600,}") == HIL_TOKEN_MALFORMED);
     CHECK(claims("[]") == HIL_TOKEN_MALFORMED);
+#define WITH_NBF(nbf) "{\"aud\":\"project\",\"iat\":1700000000,\"exp\":1700003600,\"nbf\":" nbf "}"
+    CHECK(claims(WITH_NBF("1700000600")) == HIL_TOKEN_GOOD);
+    CHECK(claims(WITH_NBF("1700000601")) == HIL_TOKEN_FUTURE);
+    CHECK(claims(WITH_NBF("\"1700000000\"")) == HIL_TOKEN_MALFORMED);
 }
 
 static void encoding(void) {
@@ -144,6 +148,15 @@ static void encoding(void) {
     CHECK(judge("eyJ.e3 0.AAAA") == HIL_TOKEN_MALFORMED);
     CHECK(judge("eyJ.e30.AAAA\n") == HIL_TOKEN_MALFORMED);
     CHECK(judge("e30.e30.AAAAA") == HIL_TOKEN_MALFORMED);
+}
+
+/* A person counts characters from 1. */
+static void position(void) {
+    struct hil_token_rules no_rules = {.audience = NULL};
+    struct hil_token_result result;
+    static const char TOKEN[] = "eyJ.e3=.AAAA";
+    CHECK(!hil_token_check((const uint8_t *)TOKEN, strlen(TOKEN), &no_rules, &result));
+    CHECK(strcmp(result.why, "'=' in the payload, character 7") == 0);
 }
 
 static void count(void *context, const struct hil_json_member *member) {
@@ -170,6 +183,9 @@ static void strict_json(void) {
         "{\"a\":-09}",
         "{\"a\":1e+-5}",
         "{\"a\":\"\x80\"}",
+        "{\"a\":\"\xc3(\"}",
+        "{\"a\":\"\xe2\x82\"}",
+        "{\"a\":\"\xf4\x90\x80\x80\"}",
         "{\"a\":1.}",
         "{\"a\":1e}",
         "{\"a\":\"\xff\"}",
@@ -242,6 +258,7 @@ int main(void) {
     registry();
     rules();
     encoding();
+    position();
     strict_json();
     printable();
     CHECK(unlink("ec.pem") == 0 && unlink("rsa.pem") == 0 && unlink("devices") == 0 && unlink("broken") == 0);
