@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.device import shimline
 from harness.diagnosis.engine import diagnose
 from harness.evidence import broker_log, uart
-from harness.model import Diagnosis, Listener
+from harness.model import Diagnosis, Listener, ServerCertificate
 from harness.paths import BIN
 from tests.diagnosis.cases import Wire
 
@@ -112,6 +113,17 @@ def test_a_broker_held_to_12_by_what_no_configuration_says(said: tuple[str, ...]
     found = diagnose(wire.done(), broker=log, listener=CONF)
     assert (found.causes[0].id, found.causes[0].confidence) == ("tls.no_common_cipher_suite", "probable")
     assert "MaxProtocol" in found.causes[0].explain
+
+
+def test_no_shared_cipher_is_not_the_missing_pss_of_13() -> None:
+    """An RSA certificate without PSS would be "no suitable signature algorithm": 1.3 was not what the broker tried."""
+    both = {"versions": [0x0304, 0x0303], "suites": [0x1301, 0xC02F], "extensions": [10, 13, 43, 51]}
+    wire = Wire().open().hello(**both, key_shares=[23], groups=[23], sigalgs=[0x0403, 0x0401]).alert("s", 40).end("s")
+    rsa = msgspec.structs.replace(CONF, suites12=(0xC02F,), certificate=ServerCertificate(key="rsa", bits=2048))
+    log = broker_log.parse_text("".join(f"1795000000: {line}\n" for line in NO_SHARED))
+    found = diagnose(wire.done(), broker=log, listener=rsa)
+    assert "tls.no_common_signature_algorithm" not in [c.id for c in found.causes]
+    assert found.causes[0].id == "tls.no_common_group"
 
 
 def test_a_name_that_was_not_sent_is_not_called_unknown(tmp_path: Path) -> None:

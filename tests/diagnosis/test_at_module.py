@@ -146,3 +146,10 @@ def test_an_identifier_that_is_missing_is_named_although_tcp_did_open(tmp_path: 
     log = "".join(f"1795000000: {line}\n" for line in said)
     found = told(DIALOGUES["no identifier"][0], tmp_path, log=log).causes
     assert [c.id for c in found] == ["at_module.identifier_not_binary"]
+
+
+def test_a_refused_client_hello_is_not_the_identifier(tmp_path: Path) -> None:
+    refused = Wire().open().hello().alert("s", 40).end("s")
+    found = told(DIALOGUES["no identifier"][0], tmp_path, refused).causes
+    assert found[0].id.startswith("tls.no_common")
+    assert "at_module.identifier_not_binary" not in [c.id for c in found]

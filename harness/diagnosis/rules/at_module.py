@@ -178,8 +178,8 @@ def _name(said: Dialogue, end: Mapping[str, Any] | None) -> str:
 def _seventy_four(story: Story, said: Dialogue, hit: UartHit) -> Iterator[Claim]:
     """Error 74 alone. Before TLS, unless the wire shows a ClientHello."""
     if any(c.hellos for c in story.conns):
-        if said.loading is None:
-            yield from _identifier(said, (uart(hit),))
+        if said.loading is None and story.conns[-1].server_hello is not None:
+            yield from _identifier(said, (uart(hit),))  # else the broker refused before it showed a certificate
         return
     if said.loading is not None:
         return

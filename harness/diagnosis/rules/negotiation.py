@@ -229,13 +229,13 @@ def sets(story: Story) -> Iterable[Claim]:
             frame=where,
         )
         return
-    failing_sets = [d for d in fit.dimensions if d.ok is False and d.cause]
     held = _held_to_12(hello, listener, fit, reason)
-    failing_sets = held or failing_sets
+    fit = held or fit
+    failing_sets = [d for d in fit.dimensions if d.ok is False and d.cause]
     order: list[tuple[Dimension, int, Confidence, str]] = []
     for index, dimension in enumerate(failing_sets):
         sure = index == 0 and listener is not None and listener.source == "profile"
-        agreed = index == 0 and _agrees(reason, dimension.cause, fit) and not held
+        agreed = index == 0 and _agrees(reason, dimension.cause, fit) and held is None
         level: Confidence = "certain" if sure or (agreed and listener is not None) else "probable"
         order.append((dimension, PROVED - 3 * index, level, dimension.note))
     if not failing_sets:
@@ -246,7 +246,7 @@ def sets(story: Story) -> Iterable[Claim]:
             confidence=level,
             weight=weight,
             evidence=(frame(hello, _offer(dimension)), *base),
-            explain=_sentence(dimension, note, named=weight >= LOGGED),
+            explain=_sentence(dimension, note, named=weight >= LOGGED) + (f" {_HELD}." if held else ""),
             frame=where,
         )
     if any(d.cause == "tls.no_common_group" and d.name == "certificate_curve" for d in failing_sets):
@@ -260,23 +260,19 @@ def sets(story: Story) -> Iterable[Claim]:
         )
 
 
-def _held_to_12(hello: Event, listener: Listener | None, fit: Fit, reason: str) -> list[Dimension]:
-    """The sets that fail in TLS 1.2, where 1.3 is common by the configuration and does not explain the refusal: "no
-    shared cipher" although a suite of 1.3 is shared. MaxProtocol stands in OPENSSL_CONF, not in mosquitto.conf."""
+_HELD = "TLS 1.3 does not explain this refusal: the broker seems held to 1.2 (MaxProtocol in its OPENSSL_CONF)"
+
+
+def _held_to_12(hello: Event, listener: Listener | None, fit: Fit, reason: str) -> Fit | None:
+    """The fit in TLS 1.2, where 1.3 is common by the configuration and does not explain the refusal: "no shared cipher"
+    although a suite of 1.3 is shared. MaxProtocol stands in OPENSSL_CONF, not in mosquitto.conf."""
     if listener is None or listener.source != "config" or fit.version != "1.3" or "1.2" not in offered_versions(hello):
-        return []
+        return None
     shared = fit.of("suites")
-    if reason != "no shared cipher" and (reason or fit.first is not None):
-        return []
-    if shared is None or shared.ok is not True:
-        return []
+    if shared is None or shared.ok is not True or (reason != "no shared cipher" and (reason or fit.first is not None)):
+        return None
     lower = compare(hello, msgspec.structs.replace(listener, versions=("1.2",)))
-    note = "TLS 1.3 does not explain this refusal: the broker seems held to 1.2 (MaxProtocol in its OPENSSL_CONF)"
-    return [
-        msgspec.structs.replace(d, note="; ".join(filter(None, (d.note, note))))
-        for d in lower.dimensions
-        if d.ok is False and d.cause
-    ]
+    return lower if reason or lower.first is not None else None
 
 
 def _agrees(reason: str, cause: str, fit: Fit) -> bool:
@@ -332,7 +328,9 @@ def _log_only(story: Story) -> Iterator[Claim]:
         if reason == "no shared cipher":
             cause = "tls.no_common_cipher_suite"
         if cause:
-            yield Claim(id=cause, confidence="probable", weight=LOGGED, evidence=(log(entry),))
+            explain = "In TLS 1.2 OpenSSL says this for suites, groups and signature algorithms alike; a capture tells."
+            explain = explain if reason == "no shared cipher" else ""
+            yield Claim(id=cause, confidence="probable", weight=LOGGED, evidence=(log(entry),), explain=explain)
             return
 
 
