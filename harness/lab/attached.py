@@ -1,28 +1,53 @@
 """Whether a board of lab.toml is there, as far as can be told in milliseconds without touching it: its probe on USB,
-its console, the sockets of a running virtual board. What is behind a network (labgrid, `runner_prefix`, rfc2217://) is
-taken to be there; its own steps say when it is not.
+its console, this host's interface and address towards it, the sockets of a running virtual board. What is behind a
+network (labgrid, `runner_prefix`, rfc2217://) is taken to be there; its own steps say when it is not.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
 from harness.errors import LabError
 from harness.lab.inventory import BoardEntry
 from harness.lab.inventory_rules import same_probe
+from harness.peer.ports import is_ipv4
 
 USB = Path("/sys/bus/usb/devices")
+NET = Path("/sys/class/net")
 
 
 def missing(entry: BoardEntry) -> LabError | None:
     """What is not there, with the next step; None when all is."""
-    if entry.labgrid or entry.virtual is True:
+    if entry.virtual is True:
         return None
     if isinstance(entry.virtual, str):
-        return _virtual(entry, Path(entry.virtual))
-    return (_probe(entry) if entry.local_probe and not entry.runner_prefix else None) or _serial(entry)
+        return None if entry.labgrid else _virtual(entry, Path(entry.virtual))
+    if entry.labgrid:
+        return _wire(entry)
+    probe = _probe(entry) if entry.local_probe and not entry.runner_prefix else None
+    return probe or _serial(entry) or _wire(entry)
+
+
+def _wire(entry: BoardEntry) -> LabError | None:
+    """A typing error, or a USB network adapter that is not plugged in; every scenario would find out for itself."""
+    if entry.uplink:
+        return None
+    if entry.capture and not _exists(NET / entry.capture):
+        return LabError("lab.capture_failed", f"{entry.id}: this host has no interface {entry.capture}",
+                        "plug it in, or correct `capture` in lab.toml; `ip -brief link` names those there are"
+                        )  # fmt: skip
+    if is_ipv4(entry.broker_address):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            try:
+                one.bind((entry.broker_address, 0))
+            except OSError:
+                return LabError("lab.broker_failed", f"{entry.id}: {entry.broker_address} is no address of this host",
+                                "set the interface up, or correct `broker_address` in lab.toml"
+                                )  # fmt: skip
+    return None
 
 
 def _virtual(entry: BoardEntry, folder: Path) -> LabError | None:

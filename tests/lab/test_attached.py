@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.lab import attached
@@ -38,3 +39,18 @@ def test_names_no_file_system_takes_are_not_there(usb: Path) -> None:
     ):
         gone = attached.missing(entry)
         assert gone is not None and gone.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("keys", "cause", "word"),
+    [({"capture": "lo", "broker_address": "127.0.0.1"}, "", ""),
+     ({"capture": "nope0", "broker_address": "127.0.0.1"}, "lab.capture_failed", "nope0"),
+     ({"capture": "lo", "broker_address": "203.0.113.9"}, "lab.broker_failed", "203.0.113.9"),
+     ({"capture": "lo", "broker_address": "a-name"}, "", ""),
+     ({"capture": "nope0", "broker_address": "203.0.113.9", "uplink": "/dev/null"}, "", "")],
+)  # fmt: skip
+def test_this_hosts_end_of_the_wire(usb: Path, keys: dict[str, str], cause: str, word: str) -> None:
+    for more in ({"probe_id": "731004455"}, {"labgrid": "shelf-1"}):
+        entry = msgspec.convert({"id": "x", "target": "s5d9"} | keys | more, BoardEntry)
+        gone = attached.missing(entry)
+        assert (gone.cause if gone else "") == cause and word in (gone.what if gone else "")
