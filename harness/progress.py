@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -92,11 +93,16 @@ class Progress:
         self.problems.append(str(excrepr).splitlines()[-1])
         self._line(f"hil: an error of the bench itself: {str(excrepr)[-1500:]}")
 
-    def pytest_sessionfinish(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(2.0)
-        self._clear()
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Outermost: the end of the workers and the reports are still to be seen."""
+        try:
+            return (yield)
+        finally:
+            self._stop.set()
+            if self._thread is not None:
+                self._thread.join(2.0)
+            self._clear()
 
     # -- inside --
 
