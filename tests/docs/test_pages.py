@@ -118,8 +118,9 @@ def test_causes_and_scenarios_exist(page: Path) -> None:
 @EACH
 def test_variables_are_read_by_somebody(page: Path) -> None:
     names = set(re.findall(r"\bHIL_[A-Z0-9_]+\b", text_of(page)))
-    targets = "|".join(name.upper().replace("-", "_") for name in target.load())
-    for name in names - {n for n in names if re.fullmatch(rf"HIL_({targets})_(PROJECT|BUILD|IMAGE)", n)}:
+    for name in names:
+        if re.fullmatch(r"HIL_[A-Z0-9_]+_(PROJECT|BUILD|IMAGE)", name):
+            continue  # of any target, one of your own too
         assert any(name in text for text in sources()), name
 
 
