@@ -72,6 +72,11 @@ CASES = [
      "tls.closed_by_device", "possible"),
     ("", ("hil-sni: refused a ClientHello without server_name",
           "OpenSSL Error[0]: error:0A0000EA:SSL routines::callback failed"), "tls.sni_missing", "probable"),
+    ("", ("Client connection from 10.0.0.2 failed: error:0A00010B:SSL routines::wrong version number.",),
+     "protocol.plain_mqtt_on_tls_port", "possible"),
+    (shim("mqtt state=connect_sent"),
+     ("Client connection from 10.0.0.2 failed: error:0A00010B:SSL routines::wrong version number.",),
+     "protocol.plain_mqtt_on_tls_port", "probable"),
     # Two attempts: the last one decides.
     ("", ("OpenSSL Error[0]: error:0A000415:SSL routines::sslv3 alert certificate expired",
           "Client <unknown> disconnected: Protocol error.",

@@ -475,3 +475,14 @@ def test_netx_against_a_broker_whose_certificate_is_not_known() -> None:
     bare = {**hello, "groups": None, "extensions": [13]}
     for listener, broker in ((default, said), (None, said), (None, ()), (default, ())):
         assert first(tell(after_hello(**bare), listener=listener, broker=broker))[0] == "tls.ecc_not_initialised"
+
+
+def test_a_large_chain_is_not_suspected_where_the_device_names_another_cause() -> None:
+    wire = Wire().open().hello().flight12().alert("c", 80).end("c")
+    next(e for e in wire.events if e["ev"] == "certificate")["len"] = 5006
+    engine = uart.UartLog(hits=(hit("NX_CRYPTO", "tls.device_internal_error"),), stack="netx", size=9)
+    ids = [c.id for c in diagnose(wire.done(), uart=engine).causes]
+    assert ids[0] == "tls.device_internal_error"
+    assert "server_certificate.too_large" not in ids
+    silent = [c.id for c in diagnose(wire.done()).causes]
+    assert "server_certificate.too_large" in silent

@@ -76,6 +76,7 @@ FAILED: tuple[Rule, ...] = (
     client_key.unsupported_by_device,  # client_certificate.unsupported
     client_key.hash_mismatch,  # tls.handshake_hash_mismatch, tls.finished_mismatch
     alert_alone.tls_on_plain_port,  # protocol.tls_on_plain_port
+    alert_alone.no_tls_by_log,  # protocol.plain_mqtt_on_tls_port, protocol.not_tls
     alert_alone.name_demanded,  # tls.sni_missing
     alert_alone.decrypt_error_alone,  # the same without a capture
     handshake.device_decrypt_error,  # tls.record_corrupt, server_certificate.bad_signature

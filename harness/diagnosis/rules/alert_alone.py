@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from harness.diagnosis.facts import Story
 from harness.diagnosis.outcome import works
 from harness.diagnosis.registry import suites
-from harness.diagnosis.rules.claim import FALLBACK, LIKELY, LOGGED, MAYBE, TOLD, Claim, first_log, log, uart
+from harness.diagnosis.rules.claim import FALLBACK, LIKELY, LOGGED, MAYBE, TOLD, Claim, entries, first_log, log, uart
 from harness.diagnosis.rules.seen import from_broker
 
 
@@ -102,6 +102,31 @@ def tls_on_plain_port(story: Story) -> Iterable[Claim]:
             weight=LOGGED + 3,
             evidence=(uart(failed[0]), log(said[-1])),
             explain="The device starts TLS, and the broker reads it as a broken MQTT packet: a plain listener.",
+        )
+
+
+def no_tls_by_log(story: Story) -> Iterable[Claim]:
+    """OpenSSL in the broker finds no TLS version in what came: CONNECT in clear, or no MQTT at all."""
+    said = entries(story, "wrong version number")
+    if story.has_wire or not said or works(story):
+        return
+    sent = [h for h in story.uart if h.name == "mqtt" and h.fields.get("state") == "connect_sent"]
+    if sent and not any(h.name == "tls" for h in story.uart):
+        yield Claim(
+            id="protocol.plain_mqtt_on_tls_port",
+            confidence="probable",
+            weight=LOGGED + 3,
+            evidence=(uart(sent[-1]), log(said[-1])),
+            explain="The device sends CONNECT without TLS, and the listener expects TLS.",
+        )
+        return
+    for index, cause in enumerate(("protocol.plain_mqtt_on_tls_port", "protocol.not_tls")):
+        yield Claim(
+            id=cause,
+            confidence="possible",
+            weight=MAYBE + 3 - index,
+            evidence=(log(said[-1]),),
+            explain="What came to the TLS listener is no TLS: MQTT in clear, or a stranger; a capture tells.",
         )
 
 

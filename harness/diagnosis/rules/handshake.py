@@ -248,7 +248,7 @@ def flight_not_digested(story: Story) -> Iterable[Claim]:
             explain="The broker's Certificate message spans several records; the device did not join them.",
             frame=where,
         )
-    if size > LARGE and (alert is None or alert.code in (80, 22, 50)):
+    if size > LARGE and (alert is None or alert.code in (80, 22, 50)) and not _named_otherwise(story):
         for index, cause in enumerate(
             ("server_certificate.too_large", "device.buffer_too_small", "tls.record_too_large")
         ):
@@ -260,6 +260,16 @@ def flight_not_digested(story: Story) -> Iterable[Claim]:
                 explain=f"The broker's chain takes {size} bytes; the device stopped right after it.",
                 frame=where,
             )
+
+
+_SIZES = ("server_certificate.too_large", "device.buffer_too_small", "tls.record_too_large",
+          "tls.handshake_fragmentation_unsupported")  # fmt: skip
+
+
+def _named_otherwise(story: Story) -> bool:
+    """The device's own code names a cause, and none that has to do with size."""
+    named = {cause for hit in story.uart for cause in hit.causes}
+    return bool(named) and not named & set(_SIZES)
 
 
 def _flight_size(conn: Conn) -> int:
