@@ -7,6 +7,7 @@ What a scenario expects depends on whether the device's ClientHello fits the pro
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -172,5 +173,6 @@ def _branches(scenario: Scenario) -> list[tuple[str, Branch]]:
 def find(name: str, scenarios: dict[str, Scenario]) -> Scenario:
     if name.upper() in scenarios:
         return scenarios[name.upper()]
-    near = difflib.get_close_matches(name.upper(), scenarios, n=1, cutoff=0.5)
+    padded = re.sub(r"-(\d)$", r"-0\1", name.upper())
+    near = [padded] if padded in scenarios else difflib.get_close_matches(name.upper(), scenarios, n=1, cutoff=0.5)
     raise UsageError(f"no scenario `{name}`", f"did you mean `{near[0]}`?" if near else "`hil list` names them")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands.values import count, seconds
-from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, UsageError
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB, NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from harness.lab.pool import Claims
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from harness import package, session
+    from harness import package, scenario, session
     from harness.lab import sandbox
 
     if arguments.all_boards and arguments.target:
@@ -86,14 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
         run_dir=arguments.run_dir,
         repeat=arguments.repeat,
     )  # fmt: skip
+    known = scenario.load() if arguments.scenarios else {}
+    for name in arguments.scenarios:
+        try:
+            scenario.find(name.partition("[")[0], known)
+        except UsageError as unknown:  # alone it selects nothing; beside others it would be left out in silence
+            if len(arguments.scenarios) > 1:
+                raise
+            raise NothingSelected(unknown.what, unknown.fix) from None
     targets, items = session.planned(options)
-    if arguments.scenarios:
-        from harness import scenario
-
-        known = scenario.load()
-        for name in arguments.scenarios:
-            if not any(name.upper() in (i.id.upper(), i.node.upper()) for i in items):
-                scenario.find(name, known)
+    for name in arguments.scenarios:
+        if "[" in name and not any(name.upper() in (i.id.upper(), i.node.upper()) for i in items):
+            scenario.find(name, known)
     _fits(arguments.keyword, "")  # an expression that is none is said here, not by a worker
     if arguments.dry_run:
         _dry([i for i in items if _fits(arguments.keyword, f"{i.node} {i.scenario.layer} {i.profile}")])
