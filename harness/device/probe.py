@@ -202,6 +202,9 @@ class Kept:
         if error.cause not in BOARD_CAUSES:
             return
         why = error.what
+        if isinstance(error, FlashError) and not error.climb:
+            use.failed(error, out=why)  # the image's fault: no board is set aside for it
+            return
         if isinstance(error, FlashError) and error.wedged:
             state = quarantine.put(use.board, f"wedged: {why}", cause=error.cause, by="bench")
         else:

@@ -54,7 +54,7 @@ FAULTS = (
     Fault("wrong-device-id", "lab.wrong_board", "wrong device id", "wrong_device_id"),
     Fault("wrong-device-id-unasked", "lab.wrong_board", "wrong device id", "wrong_device_id", (("mcu", ""),)),
     Fault("wrong-idcode", "lab.wrong_board", "wrong IDCODE", "wrong_idcode"),
-    Fault("outside-flash", "lab.flash_failed", "image outside flash", change=(("address", 0x08200000),), wedged=True),
+    Fault("outside-flash", "lab.flash_failed", "image outside flash", change=(("address", 0x08200000),)),
     Fault("no-adapter", "lab.probe_missing", "no adapter", change=(("params", ()),)),
     Fault("probe-eof", "lab.probe_silent", "probe left", "probe_eof", mends=True),
     Fault("probe-killed", "lab.probe_silent", "probe died", "probe_killed", mends=True),

@@ -276,3 +276,17 @@ def test_a_board_that_cannot_be_told_from_others_is_not_erased(image: Path) -> N
     with pytest.raises(FlashError):
         put(rig("command", "x", mcu=""), image, image.with_name("log"), say=lambda _t: None, by=own)
     assert "erase" in own.did, "who names a command for it wants it"
+
+
+def test_an_image_that_fits_no_board_costs_none_its_flash(image: Path) -> None:
+    """It lies outside the flash: no rung can help, and the board is not to blame."""
+    tool = Scripted()
+
+    def program(rig: Rig, image: Path, log: Path, say: Say) -> str:
+        tool.did.append("program")
+        raise FlashError("lab.flash_failed", "outside the chip's flash", "check it", touched=True, climb=False)
+
+    tool.program = program  # type: ignore[method-assign]
+    error = attempt(tool, image, lambda: None)
+    assert (error.cause, error.wedged, error.climb) == ("lab.flash_failed", False, False)
+    assert tool.did == ["program"]

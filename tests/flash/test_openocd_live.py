@@ -72,6 +72,16 @@ def test_with_debug_output_it_is_judged_as_without(board: VirtualBoard, image: P
     assert caught.value.cause == "lab.wrong_board"
 
 
+def test_an_image_larger_than_the_flash(board: VirtualBoard, tmp_path: Path) -> None:
+    """At once, in words about the image; the board is not erased for it, and wants nobody's hand."""
+    big = tmp_path / "big.bin"
+    big.write_bytes(contents() * 40)
+    with pytest.raises(FlashError) as caught:
+        flash.put(rig_for("b1", board.jtag), big, tmp_path / "log", say=silent)
+    assert (caught.value.cause, caught.value.wedged, caught.value.climb) == ("lab.flash_failed", False, False)
+    assert "outside the chip's flash" in caught.value.what and "tried" not in caught.value.what
+
+
 def test_progress_names_the_phases(board: VirtualBoard, image: Path, tmp_path: Path) -> None:
     said: list[str] = []
     flash.put(rig_for("b1", board.jtag), image, tmp_path / "log", say=said.append)

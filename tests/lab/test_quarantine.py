@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.device.flash.base import FlashError
+from harness.device.probe import Kept
 from harness.errors import EXIT_QUARANTINED, BoardQuarantined, LabError
 from harness.lab import quarantine
+from harness.lab.pool import Held, Pool, Use
 
 
 def test_a_board_without_history_is_fit() -> None:
@@ -89,3 +92,15 @@ def test_a_long_reason_stays_one_line() -> None:
     quarantine.note_error("b", "lab.flash_failed", "what \x1b]0;the device\n said")
     assert quarantine.state("b").last_error.isprintable()
     assert (quarantine.folder() / "board-b.json").stat().st_size < 2000
+
+
+@pytest.mark.parametrize("climb", [True, False])
+def test_a_board_is_not_to_blame_for_its_image(climb: bool, tmp_path: Path) -> None:
+    """In a run: either way the board is out of it, since its next scenario would end the same."""
+    kept = Kept(Pool(tmp_path / "boards", {"h563": ("b1",)}, {}), tmp_path, reflash=False)
+    use = Use("b1", None, Held())
+    error = FlashError("lab.flash_failed", "outside the chip's flash", touched=True, climb=climb)
+    error.again = False
+    kept._failed(use, error)
+    assert use.known.out == "outside the chip's flash"
+    assert quarantine.state("b1").errors == (1 if climb else 0)

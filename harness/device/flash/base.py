@@ -64,15 +64,18 @@ class FlashError(LabError):
     """The board does not hold the image. `cause` is a `lab.*` id.
 
     `evidence`: the tool's lines that say so. `touched`: something may have been written, so nobody knows what the board
-    holds. `wedged`: the recovery ladder is used up; the board wants a person (quarantine it).
+    holds. `wedged`: the recovery ladder is used up; the board wants a person (quarantine it). `climb` is False where
+    the image is at fault, on whatever board.
     """
 
     def __init__(
-        self, cause: str, what: str, fix: str = "", *, evidence: tuple[str, ...] = (), touched: bool = False
-    ) -> None:
+        self, cause: str, what: str, fix: str = "", *, evidence: tuple[str, ...] = (), touched: bool = False,
+        climb: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(cause, what, fix)
         self.evidence = evidence
         self.touched = touched
+        self.climb = climb
         self.wedged = False
 
 

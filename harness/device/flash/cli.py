@@ -57,7 +57,7 @@ class Cli:
         verdict = judge_tool(title, self.rows, outcome.status, outcome.lines, proofs, timed_out=timed_out)
         if not verdict.ok:
             raise FlashError(verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
-                             evidence=verdict.matched, touched=writes)  # fmt: skip
+                             evidence=verdict.matched, touched=writes, climb=verdict.climb)  # fmt: skip
         return outcome
 
     def holds(self, rig: Rig, image: Path, log: Path) -> bool:

@@ -68,7 +68,8 @@ def put(
     while isinstance(done, FlashError):
         trouble.append(done)
         rung = _next(rig, trouble[0].cause, taken, power)
-        if rung is None or trouble[-1].cause not in LADDER or deadline - time.monotonic() < LEAST_S:
+        helps = trouble[-1].climb and trouble[-1].cause in LADDER
+        if rung is None or not helps or deadline - time.monotonic() < LEAST_S:
             raise _given_up(rig, trouble, taken)
         taken.append(rung)
         say(f"flash {rig.board}: {trouble[-1].cause}, recover by {rung}")
@@ -150,7 +151,7 @@ def _given_up(rig: Rig, trouble: list[FlashError], taken: list[str]) -> FlashErr
     """The first error names the cause: later ones are often its consequences."""
     first = trouble[0]
     # What was never touched and never answered is as good as before: a loose cable wants a hand, not a quarantine.
-    wedged = first.cause in LADDER and ("erase" in taken or any(one.touched for one in trouble))
+    wedged = first.climb and first.cause in LADDER and ("erase" in taken or any(one.touched for one in trouble))
     if not taken:
         first.wedged = wedged
         return first
@@ -158,8 +159,9 @@ def _given_up(rig: Rig, trouble: list[FlashError], taken: list[str]) -> FlashErr
     last = trouble[-1]
     what += ")" if last.cause == first.cause else f"; at last {last.cause})"
     error = FlashError(
-        first.cause, what, first.fix, evidence=first.evidence, touched=any(one.touched for one in trouble)
-    )
+        first.cause, what, first.fix, evidence=first.evidence, touched=any(one.touched for one in trouble),
+        climb=first.climb,
+    )  # fmt: skip
     error.wedged = wedged
     return error
 

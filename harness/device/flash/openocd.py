@@ -206,6 +206,7 @@ class OpenOcd:
         raise FlashError(
             verdict.cause, f"{rig.board}: {verdict.sentence}", f"{verdict.remedy} (see {shown(log)})",
             evidence=verdict.matched, touched=any(outcome.began(phase) for phase in TOUCHING),
+            climb=verdict.climb,
         )  # fmt: skip
 
 

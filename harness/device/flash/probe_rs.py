@@ -31,7 +31,7 @@ ROWS = (
         "probe-rs cannot read the image ({line})", "run `hil build`", "unverified"),
     Row("outside flash", (r"No flash memory contains|does not contain .* flash|not.* in any flash",),
         "lab.flash_failed", "the image lies outside the chip's flash ({line})",
-        "check `address` and the linker script", "unverified"),
+        "check `address` and the linker script", "unverified", climb=False),
     Row("protected", (r"permission to (unlock|erase)|chip is (locked|protected)|allow-erase-all",),
         "lab.flash_protected", "read-out or write protection is set",
         "remove it by hand; that erases the flash", "unverified"),

@@ -18,7 +18,8 @@ _SEVERITY = re.compile(r"^(Error|Warn|Info) ?: *")
 class Row(NamedTuple):
     """`source`: where the lines come from: `seen` (printed by the tool while this was written), `doc` (the tool's
     documentation or source says so), `unverified` (from memory). `always`: a failure even with exit status 0 and every
-    sign of success."""
+    sign of success. `climb` is False where it is the image's fault: recovering the board cannot help, and would erase
+    it."""
 
     name: str
     lines: tuple[str, ...]  # regular expressions, case ignored
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     remedy: str
     source: str = "seen"
     always: bool = False
+    climb: bool = True
 
 
 class Verdict(NamedTuple):
@@ -38,6 +40,7 @@ class Verdict(NamedTuple):
     remedy: str = ""
     matched: tuple[str, ...] = ()
     row: str = ""
+    climb: bool = True
 
 
 OK = Verdict(True)
@@ -86,7 +89,7 @@ def first_match(rows: Iterable[Row], lines: Sequence[str]) -> Verdict | None:
         matched = _match(row.lines, lines)
         if matched:
             sentence = row.sentence.replace("{line}", _SEVERITY.sub("", matched[-1])[:160])
-            return Verdict(False, row.cause, sentence, row.remedy, matched[-MAX_MATCHED:], row.name)
+            return Verdict(False, row.cause, sentence, row.remedy, matched[-MAX_MATCHED:], row.name, row.climb)
     return None
 
 
