@@ -127,12 +127,21 @@ class QemuBoard:
         return f"{fact.kind} ({fact.code}){where}: {' '.join(fact.detail.split())}"[:MAX_WORDS]
 
     def collect_capture(self, out: Path) -> None:
+        self._settle()
         comment = f"QEMU {self._qemu.machine}, device {self._device_address}, host clock"
         known = [dump for dump in self._dumps if dump.resume_ns > 0]
         try:
             rebase_pcap(known, out, comment)
         except (OSError, ValueError) as error:
             raise LabError("lab.capture_failed", f"packet dump of QEMU: {error}", "see qemu.log beside it") from error
+
+    def _settle(self) -> None:
+        """What the host has sent is in the dump: between two answers QEMU looks at its network once, so a machine short
+        of time does not miss the broker's last packet."""
+        with contextlib.suppress(QmpError):  # it is gone: nothing more comes
+            for _ in range(2):
+                if self._qmp is not None:
+                    self._qmp.execute("query-status")
 
     # -- more than a board has to do --
 
