@@ -192,3 +192,12 @@ def test_packets_after_a_gap_are_not_judged() -> None:
     wire.add("gap", "c", missing=40, offset=0)
     wire.mqtt("c", "SUBSCRIBE", statements=[{"id": "MQTT-3.1.0-1", "text": "t", "level": "must"}])
     assert all(c.confidence != "certain" for c in tell(wire.end("s")).causes)
+
+
+@pytest.mark.parametrize("size", [52, 84], ids=["DISCONNECT", "more than that"])
+def test_a_sealed_goodbye_is_as_long_as_an_alert_of_the_same_session(size: int) -> None:
+    """CBC pads: its DISCONNECT has no length of its own; the broker's FIN may overtake the device's close_notify."""
+    wire = record(record(record(sealed12(), "c", 84), "s", 52), "c", size)
+    record(wire, "s", 52, kind=21).end("s")
+    told = tell(record(wire, "c", 52, kind=21))
+    assert told.outcome == ("ok" if size == 52 else "failed"), told
